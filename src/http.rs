@@ -1,0 +1,254 @@
+//! The one HTTP client: trust roots, proxies, time limits, user agent, retries, and what a failure to be heard means.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use rand_wait::back_off;
+use reqwest::{RequestBuilder, Response, StatusCode, redirect};
+use rustls::pki_types::CertificateDer;
+use rustls_platform_verifier::Verifier;
+use serde::de::DeserializeOwned;
+use url::{Host, Url};
+
+use crate::error::{ErrorKind, Result, ResultExt as _};
+
+/// Long enough for a laptop waking up on a slow network, short enough to be told.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// For one request and its answer. Google's own connectors give a refresh 60 s for two of them.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
+/// As Google's connectors: five attempts in all, see [`back_off`].
+const ATTEMPTS: u32 = 5;
+/// No service bsql asks for one thing answers with more.
+const BODY_LIMIT: usize = 16 * 1024 * 1024;
+
+/// Sends requests to the services. Cloning shares the connections.
+#[derive(Debug, Clone)]
+pub struct HttpClient {
+    client: reqwest::Client,
+}
+
+impl HttpClient {
+    /// A client that trusts what the system trusts and `extra_roots` (DER).
+    ///
+    /// Redirects are never followed: no API bsql calls redirects, and a login page that an auth proxy redirects to must be
+    /// recognised as one. `HTTPS_PROXY` and its kin are honoured.
+    pub fn new(extra_roots: Vec<CertificateDer<'static>>) -> Result<Self> {
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let verifier = Verifier::new_with_extra_roots(extra_roots, Arc::clone(&provider))
+            .or_fail(ErrorKind::Config, || "cannot read the trusted certificates")?;
+        let tls = rustls::ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .or_fail(ErrorKind::Internal, || "cannot set up TLS")?
+            .dangerous() // The name for "not the default verifier"; this one asks the operating system.
+            .with_custom_certificate_verifier(Arc::new(verifier))
+            .with_no_client_auth();
+        let client = reqwest::Client::builder()
+            .tls_backend_preconfigured(tls)
+            .redirect(redirect::Policy::none())
+            .connect_timeout(CONNECT_TIMEOUT)
+            .timeout(REQUEST_TIMEOUT)
+            .user_agent(concat!("bsql/", env!("CARGO_PKG_VERSION")))
+            .build()
+            .or_fail(ErrorKind::Internal, || "cannot set up the HTTP client")?;
+        Ok(Self { client })
+    }
+
+    /// Starts a GET request.
+    pub fn get(&self, url: Url) -> RequestBuilder {
+        self.client.get(url)
+    }
+
+    /// Starts a POST request.
+    pub fn post(&self, url: Url) -> RequestBuilder {
+        self.client.post(url)
+    }
+
+    /// Sends `request` to `service`, named as in "cannot reach the catalog". Any status is an answer.
+    ///
+    /// Fails with [`ErrorKind::Unavailable`] when there is none.
+    pub async fn send(&self, service: &str, request: RequestBuilder) -> Result<Answer> {
+        let request = request
+            .build()
+            .map_err(reqwest::Error::without_url)
+            .or_fail(ErrorKind::Internal, || format!("cannot ask {service}"))?;
+        let url = request.url().clone();
+        let method = request.method().clone();
+        let sent = self.client.execute(request).await;
+        let answer = async { Answer::read(sent?).await }
+            .await
+            .map_err(|error| unreachable(service, &url, error))?;
+        tracing::debug!(%method, host = url.host_str(), path = url.path(), status = answer.status.as_u16(), "answered");
+        Ok(answer)
+    }
+
+    /// Sends an idempotent `request` as [`send`](Self::send) does, again while the service answers with 5xx.
+    ///
+    /// Transport errors are not retried: the person sees them at once and knows more about the network than bsql.
+    pub async fn send_idempotent(&self, service: &str, request: RequestBuilder) -> Result<Answer> {
+        let mut attempt = 1;
+        loop {
+            let this_one = request
+                .try_clone()
+                .expect("the bodies of API requests are in memory");
+            let answer = self.send(service, this_one).await?;
+            if !answer.status.is_server_error() || attempt == ATTEMPTS {
+                return Ok(answer);
+            }
+            let wait = back_off(attempt);
+            tracing::info!(
+                service,
+                status = answer.status.as_u16(),
+                ?wait,
+                "will be asked again"
+            );
+            tokio::time::sleep(wait).await;
+            attempt += 1;
+        }
+    }
+}
+
+/// A whole answer.
+#[derive(Debug)]
+pub struct Answer {
+    /// The HTTP status.
+    pub status: StatusCode,
+    /// The headers.
+    pub headers: reqwest::header::HeaderMap,
+    body: Vec<u8>,
+}
+
+impl Answer {
+    async fn read(mut response: Response) -> anyhow::Result<Self> {
+        let mut body = Vec::new();
+        while let Some(chunk) = response.chunk().await? {
+            body.extend_from_slice(&chunk);
+            anyhow::ensure!(
+                body.len() <= BODY_LIMIT,
+                "the answer is larger than {BODY_LIMIT} bytes"
+            );
+        }
+        let headers = std::mem::take(response.headers_mut());
+        Ok(Self {
+            status: response.status(),
+            headers,
+            body,
+        })
+    }
+
+    /// The body as JSON.
+    pub fn json<T: DeserializeOwned>(&self) -> anyhow::Result<T> {
+        Ok(serde_json::from_slice(&self.body)?)
+    }
+
+    /// The body as text, for error messages: at most the first 300 characters, on one line.
+    pub fn excerpt(&self) -> String {
+        let text = String::from_utf8_lossy(&self.body);
+        text.split_whitespace()
+            .collect::<Vec<_>>()
+            .join(" ")
+            .chars()
+            .take(300)
+            .collect()
+    }
+
+    /// The body.
+    pub fn body(&self) -> &[u8] {
+        &self.body
+    }
+
+    /// How long the service asks to wait, in seconds (RFC 9110 section 10.2.3, the form with seconds).
+    pub fn retry_after(&self) -> Option<u64> {
+        self.headers.get("retry-after")?.to_str().ok()?.parse().ok()
+    }
+}
+
+fn unreachable(service: &str, url: &Url, error: anyhow::Error) -> crate::error::Error {
+    let host = url.host_str().unwrap_or_default();
+    let port = url
+        .port()
+        .map(|port| format!(":{port}"))
+        .unwrap_or_default();
+    let cause = match error.downcast::<reqwest::Error>() {
+        Ok(error) if error.is_timeout() => anyhow::anyhow!("no answer in time"),
+        Ok(error) => anyhow::Error::new(error.without_url()),
+        Err(error) => error,
+    };
+    ErrorKind::Unavailable
+        .error(format!("cannot reach {service} at `{host}{port}`"))
+        .because(cause)
+        .hint("check the network, VPN and HTTPS_PROXY, then run it again")
+}
+
+/// Accepts `https`, and `http` on loopback only: everything else would carry tokens in the clear.
+pub fn require_secure(url: &Url) -> Result<()> {
+    let loopback = match url.host() {
+        Some(Host::Domain(name)) => name == "localhost",
+        Some(Host::Ipv4(ip)) => ip.is_loopback(),
+        Some(Host::Ipv6(ip)) => ip.is_loopback(),
+        None => false,
+    };
+    match url.scheme() {
+        "https" => Ok(()),
+        "http" if loopback => Ok(()),
+        _ => Err(ErrorKind::Config
+            .error(format!("`{url}` is not https"))
+            .hint("use an https URL; plain http is for loopback addresses only")),
+    }
+}
+
+mod rand_wait {
+    use std::time::Duration;
+
+    use ring::rand::{SecureRandom as _, SystemRandom};
+
+    /// `200 ms * 1.618^(attempt + 1 + r)` with r in 0 to 1, as in cloud-sql-go-connector `retry.go`: 324-524 ms first.
+    pub(super) fn back_off(attempt: u32) -> Duration {
+        let mut byte = [0; 1];
+        // Without randomness the waits are merely the same for everybody.
+        let _ = SystemRandom::new().fill(&mut byte);
+        let exponent = f64::from(attempt) + f64::from(byte[0]) / 256.0;
+        Duration::from_millis(200).mul_f64(1.618_f64.powf(exponent))
+    }
+
+    #[cfg(test)]
+    mod tests {
+        use super::*;
+
+        #[test]
+        fn grows_within_the_connectors_bounds() {
+            for (attempt, low, high) in [
+                (1, 323, 525),
+                (2, 523, 848),
+                (3, 846, 1372),
+                (4, 1370, 2220),
+            ] {
+                let wait = back_off(attempt).as_millis();
+                assert!((low..=high).contains(&wait), "attempt {attempt}: {wait} ms");
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn plain_http_only_on_loopback() {
+        for good in [
+            "https://a.example/x",
+            "http://127.0.0.1:9/",
+            "http://[::1]:9/",
+            "http://localhost/",
+        ] {
+            assert!(require_secure(&good.parse().unwrap()).is_ok(), "{good}");
+        }
+        for bad in [
+            "http://a.example/",
+            "ftp://127.0.0.1/",
+            "http://127.0.0.1.evil.example/",
+        ] {
+            assert!(require_secure(&bad.parse().unwrap()).is_err(), "{bad}");
+        }
+    }
+}

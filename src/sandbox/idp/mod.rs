@@ -1,0 +1,2 @@
+//! The identity provider.
+pub(in crate::sandbox) mod keys;

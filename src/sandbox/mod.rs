@@ -1,0 +1,3 @@
+//! The whole world on one machine.
+pub mod company;
+mod idp;

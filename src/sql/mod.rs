@@ -1,0 +1,1 @@
+//! The database, when bsql itself speaks to it.

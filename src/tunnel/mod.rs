@@ -1,0 +1,1 @@
+//! Local programs that dial in.
