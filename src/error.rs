@@ -267,6 +267,28 @@ impl std::error::Error for Error {
     }
 }
 
+/// Makes another system's text fit for a terminal and for one line: control characters, escape sequences among them,
+/// become `\u{fffd}`, and what is longer than 300 characters is cut.
+pub fn printable(text: &str) -> String {
+    const LONGEST: usize = 300;
+    let text = text.trim();
+    let mut shown: String = text
+        .chars()
+        .take(LONGEST)
+        .map(|c| match c {
+            '\n' | '\t' => ' ',
+            // Bidirectional overrides can make text read as something else.
+            '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => '\u{fffd}',
+            c if c.is_control() => '\u{fffd}',
+            c => c,
+        })
+        .collect();
+    if text.chars().nth(LONGEST).is_some() {
+        shown.push('…');
+    }
+    shown
+}
+
 /// Turns a cause into an [`Error`] at a room's border.
 pub trait ResultExt<T> {
     /// Fails with `kind` and `message`, keeping the cause.
@@ -303,6 +325,15 @@ mod tests {
             error.hint("bsql login --profile acme").next_steps(),
             ["bsql login --profile acme"]
         );
+    }
+
+    #[test]
+    fn foreign_text_cannot_steer_the_terminal() {
+        assert_eq!(
+            printable("a\u{1b}[31mb\nc\u{202e}"),
+            "a\u{fffd}[31mb c\u{fffd}"
+        );
+        assert_eq!(printable(&"x".repeat(400)).chars().count(), 301);
     }
 
     #[test]

@@ -1,9 +1,11 @@
 //! bsql: databases as catalog items.
 
+pub mod audit;
 pub mod auth;
 pub mod catalog;
 pub mod clock;
 pub mod cloudsql;
+pub mod config;
 pub mod error;
 pub mod http;
 pub mod launch;

@@ -1,0 +1,13 @@
+//! The person's files: which profile, and what it says. Every value keeps the place it came from.
+
+mod layers;
+mod paths;
+mod profile;
+mod schema;
+
+pub use layers::{Layer, Origin, Settings};
+pub use paths::{Environment, Paths};
+pub use profile::{Backstage, CatalogSettings};
+pub use profile::{
+    BackstageAuth, Credentials, EndpointOverrides, Google, Identity, Profile, ProfileName,
+};

@@ -1,0 +1,442 @@
+//! A profile: one company's identity provider, Backstage and Google, as validated values.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use toml::Value;
+use url::Url;
+
+use super::layers::{Found, Settings};
+use super::paths::Environment;
+use crate::error::{Error, ErrorKind, Result};
+use crate::http::require_secure;
+
+/// A profile's name: letters, digits, `-` and `_`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProfileName(String);
+
+/// One company's settings.
+#[derive(Debug, Clone)]
+pub struct Profile {
+    /// Its name.
+    pub name: ProfileName,
+    /// Who signs people in.
+    pub identity: Identity,
+    /// Where the catalog is.
+    pub backstage: Backstage,
+    /// What makes an entity a database.
+    pub catalog: CatalogSettings,
+    /// How to get at Google.
+    pub google: Google,
+}
+
+/// The identity provider.
+#[derive(Debug, Clone)]
+pub struct Identity {
+    /// The OIDC issuer.
+    pub issuer: Url,
+    /// bsql's client there.
+    pub client_id: String,
+    /// What to ask for.
+    pub scopes: Vec<String>,
+    /// The flow's name; checked where flows are known.
+    pub flow: String,
+    /// Ports to try for the redirect; empty is any free one.
+    pub redirect_ports: Vec<u16>,
+}
+
+/// Backstage.
+#[derive(Debug, Clone)]
+pub struct Backstage {
+    /// The backend's base URL.
+    pub url: Url,
+    /// How to sign in there.
+    pub auth: BackstageAuth,
+}
+
+/// How Backstage knows the person.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BackstageAuth {
+    /// The identity provider's ID token, by `backend.auth.externalAccess` of type `jwks`.
+    IdToken,
+    /// Not at all.
+    None,
+}
+
+/// How the catalog is read.
+#[derive(Debug, Clone)]
+pub struct CatalogSettings {
+    /// The environments' names.
+    pub environments: Vec<String>,
+    /// Annotations that hold an instance connection name, first hit wins; `None` is the usual ones.
+    pub instance_annotations: Option<Vec<String>>,
+}
+
+/// Google.
+#[derive(Debug, Clone)]
+pub struct Google {
+    /// Where credentials come from.
+    pub credentials: Credentials,
+    /// Service accounts to become, the last one is who one is.
+    pub impersonate: Vec<String>,
+    /// The project that API calls are counted against.
+    pub user_project: Option<String>,
+    /// The universe's domain.
+    pub universe_domain: String,
+    /// Where services are, if not at the universe's usual hosts.
+    pub endpoints: EndpointOverrides,
+    /// More CA certificates to trust.
+    pub ca_file: Option<PathBuf>,
+    /// Which address to dial: `public`, `private` or `auto`.
+    pub ip_type: String,
+}
+
+/// Where Google credentials come from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Credentials {
+    /// Workforce Identity Federation: the ID token is exchanged.
+    Workforce {
+        /// `locations/global/workforcePools/POOL/providers/PROVIDER`.
+        provider: String,
+    },
+}
+
+/// Other places of Google's services, for private universes, tests and trying out.
+#[derive(Debug, Clone, Default)]
+pub struct EndpointOverrides {
+    /// Security Token Service.
+    pub sts: Option<Url>,
+    /// SQL Admin.
+    pub sql_admin: Option<Url>,
+    /// IAM Credentials.
+    pub iam_credentials: Option<Url>,
+    /// The instances' TLS door.
+    pub instance_port: Option<u16>,
+}
+
+impl ProfileName {
+    /// The name as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Decides which profile: the flag, `BSQL_PROFILE`, `default_profile`, or the only one there is.
+    pub fn choose(
+        flag: Option<&str>,
+        environment: &Environment,
+        settings: &Settings,
+    ) -> Result<Self> {
+        let names = settings.profile_names();
+        let default = settings
+            .find(&[], "default_profile")
+            .and_then(|found| found.value.as_str());
+        let named = flag
+            .or_else(|| environment.text("BSQL_PROFILE"))
+            .or(default);
+        match (named, names.as_slice()) {
+            (Some(name), _) if names.iter().any(|known| known == name) => Ok(Self(name.to_owned())),
+            (Some(name), []) => Err(no_profiles(format!("there is no profile `{name}`"))),
+            (Some(name), _) => Err(ErrorKind::Config
+                .error(format!("there is no profile `{name}`"))
+                .hint(format!("use one of: {}", names.join(", ")))),
+            (None, [only]) => Ok(Self(only.clone())),
+            (None, []) => Err(no_profiles(
+                "bsql is not set up yet: there is no profile".to_owned(),
+            )),
+            (None, _) => Err(ErrorKind::Config
+                .error("there are several profiles and none is the default")
+                .hint(format!("use --profile with one of: {}", names.join(", ")))
+                .hint("or set `default_profile` in the file that `bsql config path` names")),
+        }
+    }
+}
+
+impl fmt::Display for ProfileName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+fn no_profiles(message: String) -> Error {
+    ErrorKind::Config
+        .error(message)
+        .hint("write your company's profile to the file that `bsql config path` names; see docs/configuration.md")
+        .hint("or try bsql without any account: bsql sandbox demo")
+}
+
+impl Profile {
+    /// Reads and checks the profile's values.
+    pub fn read(name: ProfileName, settings: &Settings) -> Result<Self> {
+        let values = Values {
+            name: &name,
+            settings,
+        };
+        let auth = match values.text("backstage.auth")?.as_deref() {
+            None | Some("auto" | "id-token") => BackstageAuth::IdToken,
+            Some("none") => BackstageAuth::None,
+            Some(other) => {
+                return Err(values.wrong("backstage.auth", other, "auto, id-token or none"));
+            }
+        };
+        let credentials = match values.text("google.credentials")?.as_deref() {
+            None | Some("workforce") => Credentials::Workforce {
+                provider: values.require("google.workforce_provider")?,
+            },
+            Some(other) => return Err(values.wrong("google.credentials", other, "workforce")),
+        };
+        Ok(Self {
+            identity: Identity {
+                issuer: values.require_url("identity.issuer")?,
+                client_id: values
+                    .text("identity.client_id")?
+                    .unwrap_or_else(|| "bsql".to_owned()),
+                scopes: values.texts(
+                    "identity.scopes",
+                    &["openid", "email", "profile", "offline_access"],
+                )?,
+                flow: values
+                    .text("identity.flow")?
+                    .unwrap_or_else(|| "auto".to_owned()),
+                redirect_ports: values.ports("identity.redirect_ports")?,
+            },
+            backstage: Backstage {
+                url: values.require_url("backstage.url")?,
+                auth,
+            },
+            catalog: CatalogSettings {
+                environments: values.texts(
+                    "catalog.environments",
+                    &["development", "staging", "production"],
+                )?,
+                instance_annotations: values.list("catalog.instance_annotations")?,
+            },
+            google: Google {
+                credentials,
+                impersonate: values.texts("google.impersonate", &[])?,
+                user_project: values.text("google.user_project")?,
+                universe_domain: values
+                    .text("google.universe_domain")?
+                    .unwrap_or_else(|| "googleapis.com".to_owned()),
+                endpoints: EndpointOverrides {
+                    sts: values.url("google.endpoints.sts")?,
+                    sql_admin: values.url("google.endpoints.sql_admin")?,
+                    iam_credentials: values.url("google.endpoints.iam_credentials")?,
+                    instance_port: values.port("google.endpoints.instance_port")?,
+                },
+                ca_file: values.text("google.ca_file")?.map(PathBuf::from),
+                ip_type: values
+                    .text("google.ip_type")?
+                    .unwrap_or_else(|| "public".to_owned()),
+            },
+            name,
+        })
+    }
+}
+
+/// The values of one profile.
+struct Values<'a> {
+    name: &'a ProfileName,
+    settings: &'a Settings,
+}
+
+impl Values<'_> {
+    fn find(&self, path: &str) -> Option<Found<'_>> {
+        self.settings.find(&["profiles", &self.name.0], path)
+    }
+
+    fn full(&self, path: &str) -> String {
+        format!("profiles.{}.{path}", self.name)
+    }
+
+    fn wrong(&self, path: &str, value: &str, expected: &str) -> Error {
+        let place = self
+            .find(path)
+            .map(|found| format!(" in `{}`", found.layer))
+            .unwrap_or_default();
+        ErrorKind::Config
+            .error(format!(
+                "the key `{}`{place} is `{value}`; expected {expected}",
+                self.full(path)
+            ))
+            .hint("see docs/configuration.md")
+    }
+
+    fn text(&self, path: &str) -> Result<Option<String>> {
+        match self.find(path) {
+            None => Ok(None),
+            Some(Found {
+                value: Value::String(text),
+                ..
+            }) => Ok(Some(text.clone())),
+            Some(found) => Err(self.wrong(path, found.value.type_str(), "text")),
+        }
+    }
+
+    fn require(&self, path: &str) -> Result<String> {
+        self.text(path)?
+            .filter(|text| !text.is_empty())
+            .ok_or_else(|| {
+                ErrorKind::Config
+                .error(format!("the key `{}` is missing", self.full(path)))
+                .hint("add it to the file that `bsql config path` names; see docs/configuration.md")
+            })
+    }
+
+    fn url(&self, path: &str) -> Result<Option<Url>> {
+        self.text(path)?
+            .map(|text| self.parse_url(path, &text))
+            .transpose()
+    }
+
+    fn require_url(&self, path: &str) -> Result<Url> {
+        let text = self.require(path)?;
+        self.parse_url(path, &text)
+    }
+
+    fn parse_url(&self, path: &str, text: &str) -> Result<Url> {
+        let url: Url = text.parse().map_err(|_| self.wrong(path, text, "a URL"))?;
+        require_secure(&url).map_err(|_| {
+            self.wrong(path, text, "an https URL (plain http is for loopback only)")
+        })?;
+        Ok(url)
+    }
+
+    fn array(&self, path: &str) -> Result<Option<&[Value]>> {
+        match self.settings.find(&["profiles", &self.name.0], path) {
+            None => Ok(None),
+            Some(Found {
+                value: Value::Array(items),
+                ..
+            }) => Ok(Some(items)),
+            Some(found) => Err(self.wrong(path, found.value.type_str(), "a list")),
+        }
+    }
+
+    fn list(&self, path: &str) -> Result<Option<Vec<String>>> {
+        let Some(items) = self.array(path)? else {
+            return Ok(None);
+        };
+        let text = |item: &Value| {
+            let text = item
+                .as_str()
+                .ok_or_else(|| self.wrong(path, item.type_str(), "a list of texts"))?;
+            Ok(text.to_owned())
+        };
+        items.iter().map(text).collect::<Result<_>>().map(Some)
+    }
+
+    fn texts(&self, path: &str, default: &[&str]) -> Result<Vec<String>> {
+        let usual = || default.iter().map(|&item| item.to_owned()).collect();
+        Ok(self.list(path)?.unwrap_or_else(usual))
+    }
+
+    fn to_port(&self, path: &str, value: &Value) -> Result<u16> {
+        value
+            .as_integer()
+            .and_then(|number| u16::try_from(number).ok())
+            .filter(|port| *port != 0)
+            .ok_or_else(|| self.wrong(path, &value.to_string(), "a port number"))
+    }
+
+    fn port(&self, path: &str) -> Result<Option<u16>> {
+        self.find(path)
+            .map(|found| self.to_port(path, found.value))
+            .transpose()
+    }
+
+    fn ports(&self, path: &str) -> Result<Vec<u16>> {
+        self.array(path)?
+            .unwrap_or_default()
+            .iter()
+            .map(|item| self.to_port(path, item))
+            .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Origin;
+
+    const SMALL: &str = "
+        [profiles.acme]
+        identity.issuer = 'https://login.acme.example'
+        backstage.url = 'https://backstage.acme.example'
+        google.workforce_provider = 'locations/global/workforcePools/acme/providers/okta'
+    ";
+
+    fn read(text: &str) -> Result<Profile> {
+        let mut settings = Settings::default();
+        settings.add(Origin::User, "config.toml".to_owned(), text)?;
+        let name = ProfileName::choose(None, &Environment::default(), &settings)?;
+        Profile::read(name, &settings)
+    }
+
+    #[test]
+    fn three_keys_are_enough() {
+        let profile = read(SMALL).unwrap();
+        assert_eq!(profile.name.as_str(), "acme");
+        assert_eq!(profile.identity.client_id, "bsql");
+        assert_eq!(
+            profile.catalog.environments,
+            ["development", "staging", "production"]
+        );
+        assert_eq!(profile.google.universe_domain, "googleapis.com");
+    }
+
+    #[test]
+    fn wrong_values_are_named_with_key_and_file() {
+        for (extra, expected) in [
+            (
+                "backstage.auth = 'magic'",
+                "the key `profiles.acme.backstage.auth` in `config.toml` is `magic`; expected auto, id-token or none",
+            ),
+            (
+                "google.endpoints.sts = 'http://sts.example'",
+                "the key `profiles.acme.google.endpoints.sts` in `config.toml` is `http://sts.example`; expected an https URL (plain http is for loopback only)",
+            ),
+            (
+                "google.endpoints.instance_port = 70000",
+                "the key `profiles.acme.google.endpoints.instance_port` in `config.toml` is `70000`; expected a port number",
+            ),
+            (
+                "identity.scopes = 'openid'",
+                "the key `profiles.acme.identity.scopes` in `config.toml` is `string`; expected a list",
+            ),
+        ] {
+            let error = read(&format!("{SMALL}\n{extra}")).unwrap_err();
+            assert_eq!(error.to_string(), expected);
+            assert_eq!(error.kind(), ErrorKind::Config);
+        }
+        let error = read("[profiles.acme]\nbackstage.url = 'https://b.example'").unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "the key `profiles.acme.google.workforce_provider` is missing"
+        );
+    }
+
+    #[test]
+    fn a_profile_is_chosen_by_flag_variable_default_or_for_being_alone() {
+        let mut settings = Settings::default();
+        let choose = |flag, environment: &Environment, settings: &Settings| {
+            ProfileName::choose(flag, environment, settings).map(|name| name.0)
+        };
+        let none = Environment::default();
+        assert_eq!(
+            choose(None, &none, &settings).unwrap_err().kind(),
+            ErrorKind::Config
+        );
+        settings
+            .add(Origin::User, "f".into(), "[profiles.a]\n[profiles.b]")
+            .unwrap();
+        assert!(choose(None, &none, &settings).is_err(), "several");
+        settings
+            .add(Origin::User, "g".into(), "default_profile = 'a'")
+            .unwrap();
+        assert_eq!(choose(None, &none, &settings).unwrap(), "a");
+        let variable = Environment::from([("BSQL_PROFILE", "b")]);
+        assert_eq!(choose(None, &variable, &settings).unwrap(), "b");
+        assert_eq!(choose(Some("a"), &variable, &settings).unwrap(), "a");
+        assert!(choose(Some("c"), &variable, &settings).is_err());
+    }
+}

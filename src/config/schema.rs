@@ -1,0 +1,215 @@
+//! Every key there is: what `BSQL_*` variables map to, what near names are offered, and what docs/configuration.md lists.
+
+/// What a key holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shape {
+    /// Text.
+    Text,
+    /// A list of texts; in a variable separated by commas.
+    Texts,
+    /// A port number.
+    Port,
+    /// A list of port numbers; in a variable separated by commas.
+    Ports,
+}
+
+/// A key, as a dotted path.
+#[derive(Debug, Clone, Copy)]
+pub struct Key {
+    /// Below a profile's table, or at the top of the file.
+    pub path: &'static str,
+    /// What it holds.
+    pub shape: Shape,
+    /// What it is for, for the documentation.
+    pub meaning: &'static str,
+}
+
+const fn key(path: &'static str, shape: Shape, meaning: &'static str) -> Key {
+    Key {
+        path,
+        shape,
+        meaning,
+    }
+}
+
+/// Keys of `[profiles.NAME]`. The variable for `identity.issuer` is `BSQL_IDENTITY_ISSUER`.
+pub const PROFILE_KEYS: [Key; 20] = [
+    key(
+        "identity.issuer",
+        Shape::Text,
+        "the OpenID provider's issuer URL",
+    ),
+    key(
+        "identity.client_id",
+        Shape::Text,
+        "bsql's client id there, a public client; default `bsql`",
+    ),
+    key(
+        "identity.scopes",
+        Shape::Texts,
+        "what to ask for; default openid, email, profile, offline_access",
+    ),
+    key(
+        "identity.flow",
+        Shape::Text,
+        "how to sign in: auto, browser, device or paste",
+    ),
+    key(
+        "identity.redirect_ports",
+        Shape::Ports,
+        "ports for the redirect on 127.0.0.1; empty is any free one",
+    ),
+    key(
+        "backstage.url",
+        Shape::Text,
+        "the Backstage backend's base URL",
+    ),
+    key(
+        "backstage.auth",
+        Shape::Text,
+        "how to sign in there: auto, id-token or none",
+    ),
+    key(
+        "catalog.environments",
+        Shape::Texts,
+        "the environments' names; default development, staging, production",
+    ),
+    key(
+        "catalog.instance_annotations",
+        Shape::Texts,
+        "annotations that hold an instance connection name, first hit wins",
+    ),
+    key(
+        "google.credentials",
+        Shape::Text,
+        "where Google credentials come from: workforce",
+    ),
+    key(
+        "google.workforce_provider",
+        Shape::Text,
+        "locations/global/workforcePools/POOL/providers/PROVIDER",
+    ),
+    key(
+        "google.user_project",
+        Shape::Text,
+        "the project that API calls are counted against",
+    ),
+    key(
+        "google.impersonate",
+        Shape::Texts,
+        "a chain of service accounts to become, the last one is who you are",
+    ),
+    key(
+        "google.universe_domain",
+        Shape::Text,
+        "default googleapis.com",
+    ),
+    key(
+        "google.ca_file",
+        Shape::Text,
+        "more CA certificates to trust for HTTPS, in a PEM file",
+    ),
+    key(
+        "google.endpoints.sts",
+        Shape::Text,
+        "base URL of the Security Token Service",
+    ),
+    key(
+        "google.endpoints.sql_admin",
+        Shape::Text,
+        "base URL of the SQL Admin API",
+    ),
+    key(
+        "google.endpoints.iam_credentials",
+        Shape::Text,
+        "base URL of the IAM Credentials API",
+    ),
+    key(
+        "google.endpoints.instance_port",
+        Shape::Port,
+        "the port of the instances' TLS door; default 3307",
+    ),
+    key(
+        "google.ip_type",
+        Shape::Text,
+        "which address of an instance to dial: public, private or auto",
+    ),
+];
+
+/// Keys at the top of the file.
+pub const TOP_KEYS: [Key; 2] = [
+    key(
+        "default_profile",
+        Shape::Text,
+        "the profile when `--profile` and BSQL_PROFILE say nothing",
+    ),
+    key(
+        "clients.postgres",
+        Shape::Texts,
+        "the programs to try for PostgreSQL, in order; default psql",
+    ),
+];
+
+/// The variable that stands for a profile's key.
+pub fn variable(path: &str) -> String {
+    format!("BSQL_{}", path.replace('.', "_").to_uppercase())
+}
+
+/// Whether a key's name promises a secret, which a configuration file must not hold.
+pub(super) fn names_a_secret(key: &str) -> bool {
+    let key = key.to_lowercase();
+    let known = PROFILE_KEYS
+        .iter()
+        .chain(&TOP_KEYS)
+        .any(|known| known.path.rsplit('.').next() == Some(&key));
+    !known
+        && [
+            "password",
+            "passwd",
+            "secret",
+            "token",
+            "passphrase",
+            "private_key",
+            "api_key",
+        ]
+        .iter()
+        .any(|word| key.contains(word))
+}
+
+/// The known key most like `path`, if any is.
+pub(super) fn nearest<'a>(path: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    known
+        .into_iter()
+        .map(|candidate| (strsim::jaro_winkler(path, candidate), candidate))
+        .filter(|(likeness, _)| *likeness > 0.85)
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .map(|(_, candidate)| candidate)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn secrets_are_known_by_their_names() {
+        for name in [
+            "password",
+            "client_secret",
+            "db_password",
+            "API_KEY",
+            "refresh_token",
+        ] {
+            assert!(names_a_secret(name), "{name}");
+        }
+        for name in ["issuer", "client_id", "scopes"] {
+            assert!(!names_a_secret(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_slip_of_the_finger_finds_its_key() {
+        let known = || PROFILE_KEYS.iter().map(|key| key.path);
+        assert_eq!(nearest("identity.isuer", known()), Some("identity.issuer"));
+        assert_eq!(nearest("colour", known()), None);
+    }
+}
