@@ -1,4 +1,5 @@
 //! The whole world on one machine.
+mod catalog;
 pub mod company;
 pub mod faults;
 mod http;

@@ -1,0 +1,139 @@
+//! Answers in Backstage's form: JSON bodies, weak ETags where Express makes them, and the error body.
+
+use axum::Json;
+use axum::extract::Request;
+use axum::http::header::{CONTENT_TYPE, ETAG, IF_NONE_MATCH, RETRY_AFTER};
+use axum::http::{HeaderMap, Method, StatusCode, Uri};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD_NO_PAD;
+use serde::Serialize;
+use serde_json::json;
+
+/// A refusal, to be told with the request that it answers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct ApiError {
+    pub(super) status: StatusCode,
+    /// As in `@backstage/errors`.
+    pub(super) name: &'static str,
+    pub(super) message: String,
+    /// In seconds.
+    pub(super) retry_after: Option<u64>,
+}
+
+impl ApiError {
+    fn new(status: StatusCode, name: &'static str, message: impl Into<String>) -> Self {
+        Self {
+            status,
+            name,
+            message: message.into(),
+            retry_after: None,
+        }
+    }
+
+    /// The request makes no sense.
+    pub(super) fn input(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "InputError", message)
+    }
+
+    /// There is no such entity, or none that the asker may see.
+    pub(super) fn not_found(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::NOT_FOUND, "NotFoundError", message)
+    }
+
+    /// No token, or none that is known.
+    pub(super) fn authentication(message: &str) -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, "AuthenticationError", message)
+    }
+
+    /// What the status fault asks for.
+    pub(super) fn fault(status: u16, retry_after: Option<u64>) -> Self {
+        let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let (name, message) = match status.as_u16() {
+            401 => ("AuthenticationError", "Illegal token"),
+            403 => ("NotAllowedError", ""),
+            404 => ("NotFoundError", "Not found"),
+            429 => ("Error", "Too many requests, please try again later"),
+            503 => ("ServiceUnavailableError", "Service has not started up yet"),
+            _ => ("Error", "The sandbox was asked to fail"),
+        };
+        // The rate limiter always says how long; its window is a minute.
+        let default = (status == StatusCode::TOO_MANY_REQUESTS).then_some(60);
+        Self {
+            retry_after: retry_after.or(default),
+            ..Self::new(status, name, message)
+        }
+    }
+
+    fn render(&self, method: &Method, uri: &Uri) -> Response {
+        let mut body = json!({
+            "error": { "name": self.name, "message": self.message },
+            "response": { "statusCode": self.status.as_u16() },
+        });
+        // The rate limiter answers before there is a request to tell about.
+        if self.status != StatusCode::TOO_MANY_REQUESTS {
+            body["request"] = json!({ "method": method.as_str(), "url": uri.to_string() });
+        }
+        let mut response = (self.status, Json(body)).into_response();
+        if let Some(seconds) = self.retry_after {
+            response.headers_mut().insert(RETRY_AFTER, seconds.into());
+        }
+        response
+    }
+}
+
+impl IntoResponse for ApiError {
+    /// Only a note: [`render_errors`] makes the body, for it knows the request.
+    fn into_response(self) -> Response {
+        let mut response = self.status.into_response();
+        response.extensions_mut().insert(self);
+        response
+    }
+}
+
+/// Gives errors their bodies.
+pub(super) async fn render_errors(request: Request, next: Next) -> Response {
+    let (method, uri) = (request.method().clone(), request.uri().clone());
+    let mut response = next.run(request).await;
+    match response.extensions_mut().remove::<ApiError>() {
+        Some(error) => error.render(&method, &uri),
+        None => response,
+    }
+}
+
+/// A body that Express streams: no ETag.
+pub(super) fn streamed(body: &impl Serialize) -> Response {
+    json_response(&to_json(body))
+}
+
+/// A body that Express sends in one piece: with a weak ETag, and 304 for who has it already.
+pub(super) fn tagged(headers: &HeaderMap, method: &Method, body: &impl Serialize) -> Response {
+    let text = to_json(body);
+    let digest = ring::digest::digest(&ring::digest::SHA256, text.as_bytes());
+    let tag = format!(
+        "W/\"{:x}-{}\"",
+        text.len(),
+        STANDARD_NO_PAD.encode(&digest.as_ref()[..15])
+    );
+    let known = headers
+        .get(IF_NONE_MATCH)
+        .and_then(|value| value.to_str().ok())
+        .is_some_and(|known| known.split(',').any(|one| one.trim() == tag));
+    if known && method == Method::GET {
+        return (StatusCode::NOT_MODIFIED, [(ETAG, tag)]).into_response();
+    }
+    ([(ETAG, tag)], json_response(&text)).into_response()
+}
+
+fn to_json(body: &impl Serialize) -> String {
+    serde_json::to_string(body).expect("answers have only string keys")
+}
+
+fn json_response(text: &str) -> Response {
+    (
+        [(CONTENT_TYPE, "application/json; charset=utf-8")],
+        text.to_owned(),
+    )
+        .into_response()
+}

@@ -1,0 +1,231 @@
+//! The entities: read from the seed, completed, and related to each other as Backstage's processors do.
+
+use std::collections::BTreeSet;
+
+use ring::digest::{SHA1_FOR_LEGACY_USE_ONLY, SHA256, digest};
+use serde_json::{Value, json};
+
+use super::refs::canonical;
+use super::search::SearchRow;
+
+/// An entity and its rows in the search index.
+#[derive(Debug)]
+pub(super) struct Entity {
+    /// `kind:namespace/name` in lower case.
+    pub(super) reference: String,
+    /// Changes when an entity is made anew, so nobody may keep it. Here it never does.
+    pub(super) uid: String,
+    /// As it is answered.
+    pub(super) json: Value,
+    /// What filters look at.
+    pub(super) rows: Vec<SearchRow>,
+}
+
+/// One kind of relation: the field of `spec` that holds it, the kind that a reference there defaults to, the relation's
+/// name, and its name from the other end. Kinds that cannot have the field do not have it.
+struct Relation(
+    &'static str,
+    Option<&'static str>,
+    &'static str,
+    &'static str,
+);
+
+/// As `BuiltinKindsEntityProcessor` (plugins/catalog-backend) has them.
+const RELATIONS: [Relation; 12] = [
+    Relation("owner", Some("Group"), "ownedBy", "ownerOf"),
+    Relation("system", Some("System"), "partOf", "hasPart"),
+    Relation("domain", Some("Domain"), "partOf", "hasPart"),
+    Relation("subcomponentOf", Some("Component"), "partOf", "hasPart"),
+    Relation("dependsOn", None, "dependsOn", "dependencyOf"),
+    Relation("dependencyOf", None, "dependencyOf", "dependsOn"),
+    Relation("providesApis", Some("API"), "providesApi", "apiProvidedBy"),
+    Relation("consumesApis", Some("API"), "consumesApi", "apiConsumedBy"),
+    Relation("memberOf", Some("Group"), "memberOf", "hasMember"),
+    Relation("members", Some("User"), "hasMember", "memberOf"),
+    Relation("parent", Some("Group"), "childOf", "parentOf"),
+    Relation("children", Some("Group"), "parentOf", "childOf"),
+];
+
+/// Reads a seed: a JSON array of entities as people write them.
+pub(super) fn load(seed: &str) -> Result<Vec<Entity>, String> {
+    let mut entities: Vec<Value> = serde_json::from_str(seed).map_err(|error| error.to_string())?;
+    let mut references = Vec::new();
+    for entity in &mut entities {
+        references.push(complete(entity)?);
+    }
+    let mut relations: BTreeSet<(String, &str, String)> = BTreeSet::new();
+    for (entity, reference) in entities.iter().zip(&references) {
+        for (name, back, target) in related(entity, reference)? {
+            relations.insert((reference.clone(), name, target.clone()));
+            // From a target that does not exist nothing comes back.
+            if references.contains(&target) {
+                relations.insert((target, back, reference.clone()));
+            }
+        }
+    }
+    let finish = |(mut json, reference): (Value, String)| {
+        json["relations"] = relations
+            .iter()
+            .filter(|(from, ..)| *from == reference)
+            .map(|(_, name, target)| json!({ "type": name, "targetRef": target }))
+            .collect();
+        Entity {
+            uid: json["metadata"]["uid"]
+                .as_str()
+                .unwrap_or_default()
+                .to_owned(),
+            rows: SearchRow::all(&json),
+            reference,
+            json,
+        }
+    };
+    Ok(entities.into_iter().zip(references).map(finish).collect())
+}
+
+/// Fills in what Backstage fills in, and returns the entity's reference.
+fn complete(entity: &mut Value) -> Result<String, String> {
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let (kind, name) = (text(&entity["kind"]), text(&entity["metadata"]["name"]));
+    if entity["metadata"]["namespace"].is_null() {
+        entity["metadata"]["namespace"] = json!("default");
+    }
+    let namespace = text(&entity["metadata"]["namespace"]);
+    let reference = canonical(&format!("{kind}:{namespace}/{name}"), None, "default")
+        .ok_or_else(|| format!("`{kind}:{namespace}/{name}` is not an entity's name"))?;
+    let location = "url:https://git.acme.example/platform/catalog/blob/main/catalog-info.yaml";
+    entity["apiVersion"] = json!("backstage.io/v1alpha1");
+    let metadata = &mut entity["metadata"];
+    metadata["uid"] = json!(uid(&reference));
+    metadata["annotations"]["backstage.io/managed-by-location"] = json!(location);
+    metadata["annotations"]["backstage.io/managed-by-origin-location"] = json!(location);
+    let etag = digest(&SHA1_FOR_LEGACY_USE_ONLY, entity.to_string().as_bytes());
+    entity["metadata"]["etag"] = json!(hex(etag.as_ref()));
+    Ok(reference)
+}
+
+/// A UUID (RFC 9562 version 8) that stays the same from run to run.
+fn uid(reference: &str) -> String {
+    let hex = hex(&digest(&SHA256, reference.as_bytes()).as_ref()[..16]);
+    format!(
+        "{}-{}-8{}-a{}-{}",
+        &hex[..8],
+        &hex[8..12],
+        &hex[13..16],
+        &hex[17..20],
+        &hex[20..]
+    )
+}
+
+/// The relations that the entity itself declares, each with its name from the other end and its target.
+fn related(
+    entity: &Value,
+    reference: &str,
+) -> Result<Vec<(&'static str, &'static str, String)>, String> {
+    let namespace = entity["metadata"]["namespace"].as_str().unwrap_or_default();
+    let mut found = Vec::new();
+    for Relation(field, kind, name, back) in &RELATIONS {
+        let targets: Vec<&Value> = match &entity["spec"][field] {
+            Value::Null => continue,
+            Value::Array(items) => items.iter().collect(),
+            one => vec![one],
+        };
+        for target in targets {
+            let target = target
+                .as_str()
+                .and_then(|target| canonical(target, *kind, namespace))
+                .ok_or_else(|| format!("`{reference}` has a bad reference in `spec.{field}`"))?;
+            found.push((*name, *back, target));
+        }
+    }
+    Ok(found)
+}
+
+fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write as _;
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn relations(entity: &Entity) -> Vec<String> {
+        entity.json["relations"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|one| {
+                let text = |key: &str| one[key].as_str().unwrap().to_owned();
+                format!("{} {}", text("type"), text("targetRef"))
+            })
+            .collect()
+    }
+
+    #[test]
+    fn relations_go_both_ways_and_dangling_ones_one_way() {
+        let entities = load(
+            r#"[
+            {"kind": "Group", "metadata": {"name": "Payments"}, "spec": {"parent": "engineering"}},
+            {"kind": "Component", "metadata": {"name": "api"}, "spec": {"owner": "payments", "dependsOn": ["resource:db"]}},
+            {"kind": "Resource", "metadata": {"name": "db"}, "spec": {"owner": "user:ada", "dependencyOf": ["component:api"]}}
+            ]"#,
+        )
+        .unwrap();
+        assert_eq!(entities[0].reference, "group:default/payments");
+        assert_eq!(
+            relations(&entities[0]),
+            [
+                "childOf group:default/engineering",
+                "ownerOf component:default/api"
+            ]
+        );
+        assert_eq!(
+            relations(&entities[1]),
+            [
+                "dependsOn resource:default/db",
+                "ownedBy group:default/payments"
+            ]
+        );
+        assert_eq!(
+            relations(&entities[2]),
+            [
+                "dependencyOf component:default/api",
+                "ownedBy user:default/ada"
+            ]
+        );
+    }
+
+    #[test]
+    fn namespaces_are_inherited_by_references() {
+        let entities = load(
+            r#"[{"kind": "Resource", "metadata": {"name": "x", "namespace": "warehouse"}, "spec": {"owner": "a", "system": "default/s"}}]"#,
+        )
+        .unwrap();
+        assert_eq!(
+            relations(&entities[0]),
+            ["ownedBy group:warehouse/a", "partOf system:default/s"]
+        );
+    }
+
+    #[test]
+    fn bad_seeds_are_refused() {
+        for seed in [
+            "{}",
+            r#"[{"kind": "Resource", "metadata": {}}]"#,
+            r#"[{"kind": "Resource", "metadata": {"name": "x"}, "spec": {"dependsOn": ["kindless"]}}]"#,
+        ] {
+            assert!(load(seed).is_err(), "{seed}");
+        }
+    }
+
+    #[test]
+    fn uids_look_like_uids_and_stay() {
+        let one = uid("resource:default/x");
+        assert_eq!(one, uid("resource:default/x"));
+        assert_eq!(one.len(), 36);
+        assert_eq!(&one[14..15], "8");
+    }
+}
