@@ -1,6 +1,6 @@
 //! Acme, the company of the sandbox: who works there, which instances it runs, and who may do what on them.
 //!
-//! Only what more than one counter must agree on is here. Backstage's entities are in `catalog/acme.yaml`.
+//! Only what more than one counter must agree on is here. Backstage's entities are in `catalog/acme.json`.
 
 /// Somebody who can sign in.
 #[derive(Debug, Clone, Copy)]

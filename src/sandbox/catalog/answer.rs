@@ -1,4 +1,4 @@
-//! Answers in Backstage's form: JSON bodies, weak ETags where Express makes them, and the error body.
+//! Answers in Backstage's form: JSON bodies, weak `ETag`s where Express makes them, and the error body.
 
 use axum::Json;
 use axum::extract::Request;
@@ -102,12 +102,12 @@ pub(super) async fn render_errors(request: Request, next: Next) -> Response {
     }
 }
 
-/// A body that Express streams: no ETag.
+/// A body that Express streams: no `ETag`.
 pub(super) fn streamed(body: &impl Serialize) -> Response {
     json_response(&to_json(body))
 }
 
-/// A body that Express sends in one piece: with a weak ETag, and 304 for who has it already.
+/// A body that Express sends in one piece: with a weak `ETag`, and 304 for who has it already.
 pub(super) fn tagged(headers: &HeaderMap, method: &Method, body: &impl Serialize) -> Response {
     let text = to_json(body);
     let digest = ring::digest::digest(&ring::digest::SHA256, text.as_bytes());

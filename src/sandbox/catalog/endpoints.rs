@@ -119,26 +119,10 @@ async fn get_by_query(
     let offset = parameters.count("offset")?.unwrap_or(0);
     let start = match parameters.one("cursor") {
         Some(cursor) => cursor_start(cursor)?,
-        None => {
-            let full_text_fields: Vec<String> = parameters
-                .all("fullTextFilterFields")
-                .flat_map(|list| list.split(','))
-                .map(|field| field.trim().to_owned())
-                .collect();
-            let query = Query {
-                filter: parameters.filter()?,
-                query: None,
-                order_fields: parameters
-                    .all("orderField")
-                    .map(order_field)
-                    .collect::<Result<_, _>>()?,
-                full_text_filter: parameters.one("fullTextFilterTerm").map(|term| FullText {
-                    term: term.to_owned(),
-                    fields: Some(full_text_fields),
-                }),
-            };
-            Start::Query { query, offset }
-        }
+        None => Start::Query {
+            query: query_of(&parameters)?,
+            offset,
+        },
     };
     let count = counts(parameters.one("totalItems"))?;
     let body = page_body(&store, reader, start, limit, &fields, count)?;
@@ -147,6 +131,26 @@ async fn get_by_query(
         streamed(&body)
     } else {
         tagged(&headers, &Method::GET, &body)
+    })
+}
+
+fn query_of(parameters: &Parameters) -> Result<Query, ApiError> {
+    let full_text_fields = parameters
+        .all("fullTextFilterFields")
+        .flat_map(|list| list.split(','))
+        .map(|field| field.trim().to_owned())
+        .collect();
+    Ok(Query {
+        filter: parameters.filter()?,
+        predicate: None,
+        order_fields: parameters
+            .all("orderField")
+            .map(order_field)
+            .collect::<Result<_, _>>()?,
+        full_text_filter: parameters.one("fullTextFilterTerm").map(|term| FullText {
+            term: term.to_owned(),
+            fields: Some(full_text_fields),
+        }),
     })
 }
 
@@ -185,7 +189,7 @@ async fn post_by_query(
         None => Start::Query {
             query: Query {
                 filter: Filter::default(),
-                query: body.query,
+                predicate: body.query,
                 order_fields: body.order_by,
                 full_text_filter: body.full_text_filter,
             },

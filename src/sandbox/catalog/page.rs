@@ -22,8 +22,8 @@ pub(super) struct Query {
     #[serde(default, skip_serializing_if = "Filter::is_empty")]
     pub(super) filter: Filter,
     /// The `query` of a POST request, as it came.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) query: Option<Value>,
+    #[serde(rename = "query", default, skip_serializing_if = "Option::is_none")]
+    pub(super) predicate: Option<Value>,
     #[serde(default)]
     pub(super) order_fields: Vec<OrderField>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -106,7 +106,7 @@ type Placed<'a> = ((Option<String>, &'a str), &'a Entity);
 impl Query {
     /// The entities that are asked for, in order.
     fn run<'a>(&self, entities: &'a [Entity]) -> Result<Vec<Placed<'a>>, String> {
-        let predicate = self.query.as_ref().map(Predicate::parse).transpose()?;
+        let predicate = self.predicate.as_ref().map(Predicate::parse).transpose()?;
         let order = self.order_fields.first();
         let mut found: Vec<Placed<'a>> = entities
             .iter()
@@ -328,7 +328,7 @@ mod tests {
         let mut entities = entities();
         let query = Query {
             filter: Filter::parse(["spec.type=database"].into_iter()).unwrap(),
-            query: Some(serde_json::json!({ "kind": "Resource" })),
+            predicate: Some(serde_json::json!({ "kind": "Resource" })),
             ..ordered("metadata.name", Order::Asc)
         };
         let one = page(&entities, first(query), 2).unwrap();

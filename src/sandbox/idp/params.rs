@@ -25,10 +25,9 @@ impl Params {
                 continue;
             }
             let name = name.into_owned();
-            if params.values.contains_key(&name) {
+            let value = value.into_owned();
+            if params.values.insert(name.clone(), value).is_some() {
                 params.repeated = Some(name);
-            } else {
-                params.values.insert(name, value.into_owned());
             }
         }
         params

@@ -1,0 +1,171 @@
+//! The sandbox's own door: what is running, how to make it misbehave, and how to end it.
+//!
+//! It listens on loopback like the others, but only opens to who has the token: other people's programs on this machine,
+//! and web pages in a browser here, can reach it as well.
+
+use std::sync::Arc;
+
+use axum::body::Bytes;
+use axum::extract::{Request, State};
+use axum::http::StatusCode;
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use tokio_util::sync::CancellationToken;
+use url::Url;
+
+use super::company::{INSTANCES, Instance, PEOPLE, Person};
+use super::faults::{FaultBox, Faults};
+use super::http::bearer;
+use super::world::Addresses;
+use crate::secret::Secret;
+
+/// How to reach a running sandbox.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Control {
+    /// Where it listens.
+    pub url: Url,
+    /// What to show, as a bearer token.
+    pub token: Secret,
+}
+
+/// What is running.
+#[derive(Debug, Clone, Serialize)]
+pub struct Status {
+    /// The process that all of it runs in.
+    pub pid: u32,
+    /// The database engine, as people call it.
+    pub engine: Option<String>,
+    /// The identity provider.
+    pub issuer: String,
+    /// Backstage.
+    pub backstage: Url,
+    /// Google's APIs.
+    pub google: Option<Url>,
+    /// The instances.
+    pub instances: Vec<InstanceStatus>,
+    /// Who can sign in.
+    pub people: Vec<PersonStatus>,
+}
+
+/// An instance.
+#[derive(Debug, Clone, Serialize)]
+pub struct InstanceStatus {
+    /// `project:region:instance`.
+    pub connection_name: String,
+    /// The database on it.
+    pub database: &'static str,
+    /// Who may connect, by mail address.
+    pub clients: &'static [&'static str],
+}
+
+/// Somebody who can sign in.
+#[derive(Debug, Clone, Serialize)]
+pub struct PersonStatus {
+    /// The user name.
+    pub id: &'static str,
+    /// The mail address.
+    pub email: &'static str,
+    /// The name to show.
+    pub name: &'static str,
+    /// What they do.
+    pub role: &'static str,
+    /// Their Backstage groups.
+    pub groups: &'static [&'static str],
+}
+
+impl Status {
+    pub(super) fn new(addresses: &Addresses, engine: Option<String>) -> Self {
+        Self {
+            pid: std::process::id(),
+            engine,
+            issuer: addresses.issuer.clone(),
+            backstage: addresses.backstage.clone(),
+            google: addresses.google.as_ref().map(|google| google.url.clone()),
+            instances: INSTANCES.iter().map(InstanceStatus::from).collect(),
+            people: PEOPLE.iter().map(PersonStatus::from).collect(),
+        }
+    }
+}
+
+impl From<&'static Instance> for InstanceStatus {
+    fn from(instance: &'static Instance) -> Self {
+        Self {
+            connection_name: format!("{}:{}:{}", instance.project, instance.region, instance.name),
+            database: instance.database,
+            clients: instance.clients,
+        }
+    }
+}
+
+impl From<&'static Person> for PersonStatus {
+    fn from(person: &'static Person) -> Self {
+        Self {
+            id: person.id,
+            email: person.email,
+            name: person.name,
+            role: person.role,
+            groups: person.groups,
+        }
+    }
+}
+
+/// What the control server works on.
+#[derive(Debug)]
+pub(super) struct Controls {
+    pub(super) token: Secret,
+    pub(super) status: Status,
+    pub(super) faults: FaultBox,
+    /// Cancelled when somebody asks for the end.
+    pub(super) shutdown: CancellationToken,
+}
+
+pub(super) fn router(controls: Controls) -> Router {
+    let controls = Arc::new(controls);
+    Router::new()
+        .route("/status", get(status))
+        .route("/shutdown", post(shutdown))
+        .route("/faults", get(faults).post(set_faults))
+        .layer(from_fn_with_state(Arc::clone(&controls), admit))
+        .with_state(controls)
+}
+
+async fn admit(State(controls): State<Arc<Controls>>, request: Request, next: Next) -> Response {
+    let shown = bearer(request.headers()).unwrap_or_default();
+    // Digests, so that the time it takes says nothing about how much of the token was right.
+    let digest = |text: &str| ring::digest::digest(&ring::digest::SHA256, text.as_bytes());
+    if digest(shown).as_ref() != digest(controls.token.expose()).as_ref() {
+        return StatusCode::UNAUTHORIZED.into_response();
+    }
+    next.run(request).await
+}
+
+async fn status(State(controls): State<Arc<Controls>>) -> Json<Status> {
+    Json(controls.status.clone())
+}
+
+async fn shutdown(State(controls): State<Arc<Controls>>) -> StatusCode {
+    controls.shutdown.cancel();
+    StatusCode::ACCEPTED
+}
+
+async fn faults(State(controls): State<Arc<Controls>>) -> Json<Faults> {
+    Json(controls.faults.get())
+}
+
+/// Replaces all faults; `{}` mends everything.
+async fn set_faults(State(controls): State<Arc<Controls>>, body: Bytes) -> Response {
+    match serde_json::from_slice::<Faults>(&body) {
+        Ok(faults) => {
+            controls.faults.set(faults.clone());
+            Json(faults).into_response()
+        }
+        Err(error) => {
+            let body = json!({ "error": error.to_string() });
+            (StatusCode::BAD_REQUEST, Json(body)).into_response()
+        }
+    }
+}

@@ -1,0 +1,120 @@
+//! The profile that makes bsql talk to the sandbox.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use super::company::{CLIENT_ID, USER_PROJECT, WORKFORCE_PROVIDER};
+use super::world::Addresses;
+
+#[derive(Debug, Serialize)]
+struct File<'a> {
+    profiles: BTreeMap<&'static str, Profile<'a>>,
+}
+
+#[derive(Debug, Serialize)]
+struct Profile<'a> {
+    identity: Identity<'a>,
+    backstage: Backstage<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    google: Option<Google<'a>>,
+}
+
+#[derive(Debug, Serialize)]
+struct Identity<'a> {
+    issuer: &'a str,
+    client_id: &'static str,
+    scopes: [&'static str; 4],
+}
+
+#[derive(Debug, Serialize)]
+struct Backstage<'a> {
+    url: &'a str,
+    auth: &'static str,
+}
+
+#[derive(Debug, Serialize)]
+struct Google<'a> {
+    credentials: &'static str,
+    workforce_provider: &'static str,
+    user_project: &'static str,
+    endpoints: Endpoints<'a>,
+}
+
+#[derive(Debug, Serialize)]
+struct Endpoints<'a> {
+    sts: &'a str,
+    sql_admin: &'a str,
+    iam_credentials: &'a str,
+    instance_port: u16,
+}
+
+/// `[profiles.sandbox]` as TOML.
+pub(super) fn profile(addresses: &Addresses) -> String {
+    let google = addresses.google.as_ref().map(|google| Google {
+        credentials: "workforce",
+        workforce_provider: WORKFORCE_PROVIDER,
+        user_project: USER_PROJECT,
+        endpoints: Endpoints {
+            sts: google.url.as_str(),
+            sql_admin: google.url.as_str(),
+            iam_credentials: google.url.as_str(),
+            instance_port: google.instance_port,
+        },
+    });
+    let profile = Profile {
+        identity: Identity {
+            issuer: &addresses.issuer,
+            client_id: CLIENT_ID,
+            scopes: ["openid", "email", "profile", "offline_access"],
+        },
+        backstage: Backstage {
+            url: addresses.backstage.as_str(),
+            auth: "id-token",
+        },
+        google,
+    };
+    let file = File {
+        profiles: BTreeMap::from([("sandbox", profile)]),
+    };
+    toml::to_string(&file).expect("every part has a name in TOML")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sandbox::world::GoogleAddresses;
+
+    #[test]
+    fn is_the_whole_configuration() {
+        let addresses = Addresses {
+            issuer: "http://127.0.0.1:1".to_owned(),
+            backstage: "http://127.0.0.1:2/".parse().unwrap(),
+            google: Some(GoogleAddresses {
+                url: "http://127.0.0.1:3/".parse().unwrap(),
+                instance_port: 3307,
+            }),
+        };
+        insta::assert_snapshot!(profile(&addresses), @r#"
+        [profiles.sandbox.identity]
+        issuer = "http://127.0.0.1:1"
+        client_id = "bsql"
+        scopes = ["openid", "email", "profile", "offline_access"]
+
+        [profiles.sandbox.backstage]
+        url = "http://127.0.0.1:2/"
+        auth = "id-token"
+
+        [profiles.sandbox.google]
+        credentials = "workforce"
+        workforce_provider = "locations/global/workforcePools/acme/providers/sandbox"
+        user_project = "acme-tools"
+
+        [profiles.sandbox.google.endpoints]
+        sts = "http://127.0.0.1:3/"
+        sql_admin = "http://127.0.0.1:3/"
+        iam_credentials = "http://127.0.0.1:3/"
+        instance_port = 3307
+        "#);
+    }
+}

@@ -1,0 +1,314 @@
+//! Puts the sandbox together and takes it down again.
+
+use std::path::PathBuf;
+
+use futures_util::future::join_all;
+use jiff::SignedDuration;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use url::Url;
+
+use super::company::Person;
+use super::control::{self, Control, Controls, Status};
+use super::faults::{FaultBox, Faults};
+use super::http::{self, Bound, opaque_secret};
+use super::idp::{Provider, Settings};
+use super::{catalog, profile};
+use crate::error::Result;
+use crate::secret::Secret;
+
+/// What can be chosen about a sandbox.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Where it may write. The directory exists and is private to the user.
+    pub state_dir: PathBuf,
+    /// Whom every sign-in signs in at once, without a page.
+    pub auto_approve: Option<&'static Person>,
+    /// How long ID and access tokens live.
+    pub token_life: SignedDuration,
+}
+
+impl Options {
+    /// People sign in on a page, and tokens live for an hour.
+    pub fn new(state_dir: PathBuf) -> Self {
+        Self {
+            state_dir,
+            auto_approve: None,
+            token_life: SignedDuration::from_hours(1),
+        }
+    }
+}
+
+/// Where everything is.
+#[derive(Debug, Clone)]
+pub(super) struct Addresses {
+    /// The issuer identifier, which has no slash at the end.
+    pub(super) issuer: String,
+    pub(super) backstage: Url,
+    pub(super) google: Option<GoogleAddresses>,
+}
+
+/// Where Google is.
+#[derive(Debug, Clone)]
+pub(super) struct GoogleAddresses {
+    /// All its APIs.
+    pub(super) url: Url,
+    /// The port of the instances' doors.
+    pub(super) instance_port: u16,
+}
+
+/// A running sandbox. It ends when this is dropped.
+#[derive(Debug)]
+pub struct Sandbox {
+    addresses: Addresses,
+    status: Status,
+    control: Control,
+    faults: FaultBox,
+    /// Ends the servers.
+    stop: CancellationToken,
+    /// Somebody has asked for the end through the control server.
+    shutdown: CancellationToken,
+    servers: Vec<JoinHandle<()>>,
+}
+
+impl Sandbox {
+    /// Starts everything. All of it answers when this returns.
+    ///
+    /// Fails with [`ErrorKind::CannotCreate`](crate::error::ErrorKind::CannotCreate) when there are no free ports.
+    pub async fn start(options: Options) -> Result<Self> {
+        let faults = FaultBox::default();
+        let stop = CancellationToken::new();
+        // Whatever fails below, nothing stays behind.
+        let stop_on_failure = stop.clone().drop_guard();
+        let mut servers = Vec::new();
+
+        let bound = Bound::loopback().await?;
+        let issuer = bound.url().as_str().trim_end_matches('/').to_owned();
+        let provider = Provider::new(Settings {
+            issuer: issuer.clone(),
+            auto_approve: options.auto_approve,
+            token_life: options.token_life,
+            faults: faults.clone(),
+        });
+        let subject_tokens = provider.subject_tokens();
+        servers.push(bound.serve(provider.router(), stop.clone()));
+
+        let catalog = catalog::router(subject_tokens, faults.clone());
+        let (backstage, server) = http::serve(catalog, stop.clone()).await?;
+        servers.push(server);
+
+        // The engine, Google and the instances' doors start here, with `subject_tokens` and `faults`: their addresses go
+        // into `google`, the engine's description into `engine`, their tasks into `servers`.
+        let google = None;
+        let engine = None;
+
+        let addresses = Addresses {
+            issuer,
+            backstage,
+            google,
+        };
+        let status = Status::new(&addresses, engine);
+        let token = Secret::from(opaque_secret());
+        let shutdown = CancellationToken::new();
+        let controls = control::router(Controls {
+            token: token.clone(),
+            status: status.clone(),
+            faults: faults.clone(),
+            shutdown: shutdown.clone(),
+        });
+        let (url, server) = http::serve(controls, stop.clone()).await?;
+        servers.push(server);
+
+        stop_on_failure.disarm();
+        Ok(Self {
+            addresses,
+            status,
+            control: Control { url, token },
+            faults,
+            stop,
+            shutdown,
+            servers,
+        })
+    }
+
+    /// `[profiles.sandbox]`, as TOML for a configuration file.
+    pub fn profile(&self) -> String {
+        profile::profile(&self.addresses)
+    }
+
+    /// What is running.
+    pub fn status(&self) -> &Status {
+        &self.status
+    }
+
+    /// How another process reaches this sandbox. The token belongs into a file that only the user can read.
+    pub fn control(&self) -> &Control {
+        &self.control
+    }
+
+    /// Makes it misbehave in exactly these ways.
+    pub fn set_faults(&self, faults: Faults) {
+        self.faults.set(faults);
+    }
+
+    /// Completes when somebody has asked for the end through the control server. Cancel safe.
+    pub async fn shutdown_requested(&self) {
+        self.shutdown.cancelled().await;
+    }
+
+    /// Ends everything, and returns when it has ended.
+    pub async fn stop(mut self) {
+        self.stop.cancel();
+        for ended in join_all(std::mem::take(&mut self.servers)).await {
+            if let Err(error) = ended {
+                tracing::warn!(%error, "a server of the sandbox ended badly");
+            }
+        }
+    }
+}
+
+impl Drop for Sandbox {
+    fn drop(&mut self) {
+        // The servers' tasks end by themselves soon after this.
+        self.stop.cancel();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::http::{Answer, HttpClient};
+    use crate::sandbox::company::person;
+
+    async fn world(auto_approve: Option<&'static Person>) -> (tempfile::TempDir, Sandbox) {
+        let directory = tempfile::tempdir().unwrap();
+        let options = Options {
+            auto_approve,
+            ..Options::new(directory.path().to_owned())
+        };
+        let sandbox = Sandbox::start(options).await.unwrap();
+        (directory, sandbox)
+    }
+
+    fn http() -> HttpClient {
+        HttpClient::new(Vec::new()).unwrap()
+    }
+
+    async fn ask(
+        sandbox: &Sandbox,
+        method: &str,
+        path: &str,
+        token: &str,
+        body: &'static str,
+    ) -> Answer {
+        let http = http();
+        let url = sandbox.control().url.join(path).unwrap();
+        let request = match method {
+            "GET" => http.get(url),
+            _ => http.post(url).body(body),
+        };
+        let request = request.bearer_auth(token);
+        http.send("the control server", request).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_person_gets_from_the_profile_to_the_catalog() {
+        let (_directory, sandbox) = world(person("ada")).await;
+        let profile: toml::Table = sandbox.profile().parse().unwrap();
+        let profile = &profile["profiles"]["sandbox"];
+        let issuer = profile["identity"]["issuer"].as_str().unwrap();
+        let backstage: Url = profile["backstage"]["url"]
+            .as_str()
+            .unwrap()
+            .parse()
+            .unwrap();
+
+        let http = http();
+        let start = http
+            .post(format!("{issuer}/device_authorization").parse().unwrap())
+            .form(&[("client_id", "bsql"), ("scope", "openid")]);
+        let device: Value = http.send("it", start).await.unwrap().json().unwrap();
+        let poll = http
+            .post(format!("{issuer}/token").parse().unwrap())
+            .form(&[
+                ("grant_type", "urn:ietf:params:oauth:grant-type:device_code"),
+                ("client_id", "bsql"),
+                ("device_code", device["device_code"].as_str().unwrap()),
+            ]);
+        let tokens: Value = http.send("it", poll).await.unwrap().json().unwrap();
+        let list = http
+            .get(
+                backstage
+                    .join("api/catalog/entities/by-query?filter=kind=user&limit=0")
+                    .unwrap(),
+            )
+            .bearer_auth(tokens["id_token"].as_str().unwrap());
+        let list: Value = http.send("it", list).await.unwrap().json().unwrap();
+        assert_eq!(list["totalItems"], 4);
+        sandbox.stop().await;
+    }
+
+    #[tokio::test]
+    async fn the_control_server_tells_and_takes_only_with_its_token() {
+        let (_directory, sandbox) = world(None).await;
+        let token = sandbox.control().token.expose().to_owned();
+        for wrong in ["", "sbx-secret-wrong"] {
+            for (method, path) in [("GET", "status"), ("POST", "shutdown"), ("POST", "faults")] {
+                let answer = ask(&sandbox, method, path, wrong, "{}").await;
+                assert_eq!(answer.status, 401, "{method} {path}");
+            }
+        }
+        let status: Value = ask(&sandbox, "GET", "status", &token, "")
+            .await
+            .json()
+            .unwrap();
+        assert_eq!(status["pid"], std::process::id());
+        assert_eq!(status["people"][2]["id"], "chloe");
+        assert_eq!(
+            status["instances"][4]["connection_name"],
+            "acme-staging:europe-west4:ledger"
+        );
+
+        let body = r#"{"discovery_status": 503}"#;
+        let answer = ask(&sandbox, "POST", "faults", &token, body).await;
+        assert_eq!(answer.status, 200);
+        let http = http();
+        let metadata = format!(
+            "{}/.well-known/openid-configuration",
+            status["issuer"].as_str().unwrap()
+        );
+        let request = http.get(metadata.parse().unwrap());
+        assert_eq!(http.send("it", request).await.unwrap().status, 503);
+        let faults: Value = ask(&sandbox, "GET", "faults", &token, "")
+            .await
+            .json()
+            .unwrap();
+        assert_eq!(faults["discovery_status"], 503);
+        let misspelt = ask(&sandbox, "POST", "faults", &token, r#"{"x": 1}"#).await;
+        assert_eq!(misspelt.status, 400);
+        let answer = ask(&sandbox, "POST", "faults", &token, "{}").await;
+        assert_eq!(answer.json::<Value>().unwrap(), json!(Faults::default()));
+    }
+
+    #[tokio::test]
+    async fn ends_when_asked_and_leaves_nothing_listening() {
+        let (_directory, sandbox) = world(None).await;
+        let token = sandbox.control().token.expose().to_owned();
+        let answer = ask(&sandbox, "POST", "shutdown", &token, "").await;
+        assert_eq!(answer.status, 202);
+        sandbox.shutdown_requested().await;
+        let addresses = sandbox.addresses.clone();
+        let control = sandbox.control().url.clone();
+        sandbox.stop().await;
+        let issuer: Url = addresses.issuer.parse().unwrap();
+        for url in [&issuer, &addresses.backstage, &control] {
+            let address = url.socket_addrs(|| None).unwrap()[0];
+            assert!(
+                tokio::net::TcpStream::connect(address).await.is_err(),
+                "{url}"
+            );
+        }
+    }
+}
