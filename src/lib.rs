@@ -9,6 +9,8 @@ pub mod config;
 pub mod error;
 pub mod http;
 pub mod launch;
+#[cfg(test)]
+mod loopback;
 pub mod refresh;
 #[cfg(feature = "sandbox")]
 pub mod sandbox;

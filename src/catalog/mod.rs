@@ -1,1 +1,15 @@
-//! Backstage.
+//! Backstage: which databases there are, who owns them, and what a name that somebody typed stands for.
+//!
+//! The room speaks the catalog's REST API and its words (entity, kind, relation) and knows nothing of SQL or Google;
+//! what an entity means as a database is [`crate::target`]'s matter. Text in entities is other people's: it is kept as it
+//! came, made [`printable`](crate::error::printable) in the room's own errors, and whoever shows it does the same.
+
+mod client;
+mod conventions;
+mod entity;
+mod lookup;
+
+pub use client::{BearerSource, CatalogClient, Person};
+pub use conventions::{Conventions, Environments};
+pub use entity::{Entity, EntityRef, Link, Metadata, Relation};
+pub use lookup::find_database;

@@ -1,0 +1,324 @@
+//! How a company writes databases into its catalog. Backstage itself has no words for databases, instances or
+//! environments, so these are conventions; docs/catalog.md is for the people who keep the catalog.
+
+use super::entity::Entity;
+
+/// Annotations that hold `project:region:instance`, the first hit wins. bsql's own comes first; nobody else had one to
+/// follow.
+const INSTANCE_ANNOTATIONS: [&str; 3] = [
+    "bsql.dev/instance-connection-name",
+    "cloudsql.google.com/instance-connection-name",
+    "google.com/cloudsql-instance",
+];
+
+/// Values of `spec.type` seen in the wild: `database` is Backstage's example, `CloudSQL` what the one importer of Cloud
+/// SQL instances writes (@backtostage/plugin-catalog-backend-module-gcp). The API compares without regard to case.
+const DATABASE_TYPES: [&str; 8] = [
+    "database",
+    "cloudsql",
+    "cloud-sql",
+    "gcp-cloudsql",
+    "google-cloud-sql",
+    "postgres",
+    "postgresql",
+    "mysql",
+];
+
+/// Other annotations that only a Cloud SQL instance has, see [`crate::target`].
+const INSTANCE_PART_ANNOTATIONS: [&str; 2] = [
+    "bsql.dev/instance",
+    "backtostage.app/google-sql-database-version",
+];
+
+/// Words that mean the same environment.
+const SAME_ENVIRONMENT: [&[&str]; 6] = [
+    &["production", "prod", "prd", "live"],
+    &["staging", "stage", "stg"],
+    &["development", "dev", "develop"],
+    &["testing", "test", "tst"],
+    &["integration", "int"],
+    &["acceptance", "acc", "uat"],
+];
+
+/// Last parts of names that say what it is and not where.
+const NOT_ENVIRONMENTS: [&str; 8] = [
+    "db",
+    "database",
+    "sql",
+    "cloudsql",
+    "postgres",
+    "postgresql",
+    "pg",
+    "mysql",
+];
+
+/// How databases are written into the catalog.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Conventions {
+    /// Annotations that hold `project:region:instance`, the first hit wins.
+    pub instance_annotations: Vec<String>,
+    /// Values of `spec.type` that make a Resource a database.
+    pub database_types: Vec<String>,
+    /// The environments there are.
+    pub environments: Environments,
+}
+
+impl Default for Conventions {
+    fn default() -> Self {
+        Self {
+            instance_annotations: INSTANCE_ANNOTATIONS.map(str::to_owned).to_vec(),
+            database_types: DATABASE_TYPES.map(str::to_owned).to_vec(),
+            environments: Environments::default(),
+        }
+    }
+}
+
+impl Conventions {
+    /// Whether an entity is a database: a Resource of a database's type, or anything that says which instance it is.
+    pub fn is_database(&self, entity: &Entity) -> bool {
+        let typed = entity.is_kind("resource")
+            && entity.spec_type().is_some_and(|found| {
+                let types = &self.database_types;
+                types.iter().any(|known| known.eq_ignore_ascii_case(found))
+            });
+        typed || self.names_instance(entity)
+    }
+
+    /// Whether an annotation says which instance it is.
+    pub(super) fn names_instance(&self, entity: &Entity) -> bool {
+        self.telling_annotations()
+            .any(|key| entity.annotation(key).is_some())
+    }
+
+    /// The annotations any of which makes an entity a database.
+    pub(super) fn telling_annotations(&self) -> impl Iterator<Item = &str> {
+        self.instance_annotations
+            .iter()
+            .map(String::as_str)
+            .chain(INSTANCE_PART_ANNOTATIONS)
+    }
+}
+
+/// The names of a company's environments, for example `staging`.
+///
+/// Usual short forms are understood: guard rails for `production` must hold for what is labelled `prod`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Environments {
+    names: Vec<String>,
+}
+
+impl Default for Environments {
+    fn default() -> Self {
+        Self::new(["development", "staging", "production"])
+    }
+}
+
+impl Environments {
+    /// These environments.
+    pub fn new(names: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        let names = names.into_iter().map(|name| name.into().to_lowercase());
+        Self {
+            names: names.collect(),
+        }
+    }
+
+    /// The environment that `word` is a name or a short form of.
+    pub fn known(&self, word: &str) -> Option<&str> {
+        let same_as = |name: &str| {
+            name.eq_ignore_ascii_case(word)
+                || SAME_ENVIRONMENT.iter().any(|words| {
+                    let says =
+                        |text: &str| words.iter().any(|known| known.eq_ignore_ascii_case(text));
+                    says(name) && says(word)
+                })
+        };
+        self.names
+            .iter()
+            .find(|name| name.eq_ignore_ascii_case(word))
+            .or_else(|| self.names.iter().find(|name| same_as(name)))
+            .map(String::as_str)
+    }
+
+    /// The environment that somebody meant by `word`, be it known or not.
+    pub fn named(&self, word: &str) -> String {
+        let word = word.trim();
+        self.known(word)
+            .map_or_else(|| word.to_lowercase(), str::to_owned)
+    }
+
+    /// The environment of an entity. Backstage's model has none; the first of these that says something wins: label
+    /// `environment`, label `env`, annotation `bsql.dev/environment`, a tag, the end of the name, the namespace.
+    ///
+    /// The first three may say anything. The others are read only as far as they name a known environment. What says
+    /// two environments at once says none.
+    pub fn of(&self, entity: &Entity) -> Option<String> {
+        let stated = entity
+            .label("environment")
+            .or_else(|| entity.label("env"))
+            .or_else(|| entity.annotation("bsql.dev/environment"));
+        if let Some(stated) = stated {
+            return Some(self.named(stated));
+        }
+        let namespace = entity.metadata.namespace.as_deref().unwrap_or_default();
+        self.tagged(&entity.metadata.tags)
+            .or_else(|| {
+                self.split_name(&entity.metadata.name)
+                    .map(|(_, found)| found)
+            })
+            .or_else(|| self.known(namespace))
+            .or_else(|| self.split_name(namespace).map(|(_, found)| found))
+            .map(str::to_owned)
+    }
+
+    fn tagged(&self, tags: &[String]) -> Option<&str> {
+        let mut found = tags.iter().filter_map(|tag| self.known(tag));
+        let first = found.next()?;
+        found.all(|other| other == first).then_some(first)
+    }
+
+    /// Splits `payments-staging` into `payments` and `staging`. An ending like `-db` behind the environment is left out.
+    pub(super) fn split_name<'a>(&self, name: &'a str) -> Option<(&'a str, &str)> {
+        let (before, last) = name.rsplit_once(['-', '_', '.'])?;
+        if let Some(environment) = self.known(last) {
+            return (!before.is_empty()).then_some((before, environment));
+        }
+        let says_what = NOT_ENVIRONMENTS
+            .iter()
+            .any(|word| word.eq_ignore_ascii_case(last));
+        let (before, last) = before.rsplit_once(['-', '_', '.']).filter(|_| says_what)?;
+        let environment = self.known(last)?;
+        (!before.is_empty()).then_some((before, environment))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn resource(name: &str, extra: &Value) -> Entity {
+        let mut metadata = json!({ "name": name });
+        for (key, value) in extra.as_object().unwrap() {
+            metadata[key] = value.clone();
+        }
+        serde_json::from_value(json!({ "kind": "Resource", "metadata": metadata })).unwrap()
+    }
+
+    #[test]
+    fn where_an_environment_is_read_from() {
+        let environments = Environments::default();
+        for (name, extra, expected) in [
+            ("payments", json!({}), None),
+            (
+                "payments",
+                json!({ "labels": { "environment": "Staging" } }),
+                Some("staging"),
+            ),
+            (
+                "payments",
+                json!({ "labels": { "env": "prod" } }),
+                Some("production"),
+            ),
+            (
+                "payments",
+                json!({ "labels": { "env": "Canary" } }),
+                Some("canary"),
+            ),
+            (
+                "payments-staging",
+                json!({ "labels": { "environment": "production", "env": "dev" } }),
+                Some("production"),
+            ),
+            (
+                "x",
+                json!({ "annotations": { "bsql.dev/environment": "stg" } }),
+                Some("staging"),
+            ),
+            (
+                "x-dev",
+                json!({ "tags": ["postgresql", "prod"] }),
+                Some("production"),
+            ),
+            (
+                "x",
+                json!({ "tags": ["prod", "production"] }),
+                Some("production"),
+            ),
+            ("x", json!({ "tags": ["prod", "staging"] }), None),
+            ("payments-staging", json!({}), Some("staging")),
+            ("payments_prd", json!({}), Some("production")),
+            ("payments-dev-cloudsql", json!({}), Some("development")),
+            ("payments-db", json!({}), None),
+            ("dev-portal", json!({}), None),
+            ("-staging", json!({}), None),
+            ("staging", json!({}), None),
+            (
+                "payments",
+                json!({ "namespace": "production" }),
+                Some("production"),
+            ),
+            (
+                "payments",
+                json!({ "namespace": "team-a-prod" }),
+                Some("production"),
+            ),
+            ("payments", json!({ "namespace": "team-a" }), None),
+        ] {
+            let entity = resource(name, &extra);
+            assert_eq!(
+                environments.of(&entity).as_deref(),
+                expected,
+                "{name} {extra}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_companys_own_names() {
+        let environments = Environments::new(["Prod", "live", "qa"]);
+        for (word, expected) in [
+            ("production", Some("prod")),
+            ("LIVE", Some("live")),
+            ("QA", Some("qa")),
+            ("staging", None),
+        ] {
+            assert_eq!(environments.known(word), expected, "{word}");
+        }
+        assert_eq!(environments.named(" Blue "), "blue");
+    }
+
+    #[test]
+    fn what_is_a_database() {
+        let conventions = Conventions::default();
+        let entity = |kind: &str, spec_type: &str, annotation: &str| -> Entity {
+            serde_json::from_value(json!({
+                "kind": kind,
+                "metadata": { "name": "x", "annotations": { annotation: "y" } },
+                "spec": { "type": spec_type },
+            }))
+            .unwrap()
+        };
+        for (kind, spec_type, annotation, expected) in [
+            ("Resource", "database", "other", true),
+            ("resource", "CloudSQL", "other", true),
+            ("Resource", "s3-bucket", "other", false),
+            ("Component", "database", "other", false),
+            (
+                "Component",
+                "service",
+                "bsql.dev/instance-connection-name",
+                true,
+            ),
+            (
+                "Resource",
+                "instance",
+                "backtostage.app/google-sql-database-version",
+                true,
+            ),
+        ] {
+            let found = conventions.is_database(&entity(kind, spec_type, annotation));
+            assert_eq!(found, expected, "{kind} {spec_type} {annotation}");
+        }
+    }
+}
