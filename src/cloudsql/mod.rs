@@ -1,5 +1,33 @@
-//! Google Cloud SQL.
+//! Google Cloud SQL: from somebody's sign-in to an authenticated, encrypted stream that speaks the database's protocol.
+//!
+//! Two OAuth tokens are needed, one to call APIs and one that is the database login ([`Scope`]). With them the SQL Admin
+//! API tells where the instance is and which CA its certificate comes from, and signs a client certificate that lives for
+//! an hour at most and holds the login ([`ConnectionInfo`]). The [`Dialer`] then opens TLS to port 3307 and checks that the
+//! other end is the instance and nothing else. What Google's own connectors do is the specification, see
+//! <https://github.com/GoogleCloudPlatform/cloud-sql-go-connector>; the differences are said where they are.
+
+mod admin;
+mod credentials;
+mod dialer;
+mod endpoints;
 mod engine;
+mod impersonation;
+mod info;
+mod key;
 mod name;
+mod refusal;
+#[cfg(all(test, feature = "sandbox"))]
+mod stand_in;
+mod verify;
+mod workforce;
+
+pub use admin::{ConnectSettings, DatabaseUser, IpAddress, SqlAdminClient};
+pub use credentials::{AccessToken, CredentialSource, Scope, SubjectTokenSource};
+pub use dialer::{Connection, Dialer};
+pub use endpoints::Endpoints;
 pub use engine::{Engine, IpType, database_user};
+pub use impersonation::Impersonated;
+pub use info::{ConnectionInfo, ConnectionInfoSource};
+pub use key::{ClientKey, PendingKey};
 pub use name::{InstanceConnectionName, InstanceLocator};
+pub use workforce::WorkforceTokens;

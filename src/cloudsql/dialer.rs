@@ -1,0 +1,618 @@
+//! Opens streams to an instance.
+
+use std::io;
+use std::net::IpAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use jiff::SignedDuration;
+use rustls::{AlertDescription, CertificateError, OtherError};
+use tokio::io::{AsyncRead, AsyncWrite, BufReader, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+
+use super::credentials::CredentialSource;
+use super::engine::IpType;
+use super::info::{Address, ConnectionInfo, ConnectionInfoSource};
+use super::verify::WrongServer;
+use crate::clock::Clock;
+use crate::error::{Error, ErrorKind, Result};
+use crate::refresh::RefreshCache;
+use crate::tunnel::Dial;
+
+/// A packet that is dropped on the way is not answered; a slow network still is within this.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// One round trip, and a busy instance.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+/// As Google's connectors. Idle connections through NAT are forgotten after some minutes.
+const KEEPALIVE: Duration = Duration::from_secs(30);
+/// Info that is younger will not have changed, and asking again for every connection of a pool would use up the quota of
+/// 180 calls a minute. As Google's connectors.
+const SETTLED: SignedDuration = SignedDuration::from_secs(30);
+/// rustls by itself reads 4 KiB at a time, so a TLS record takes five system calls.
+const READ_BUFFER: usize = 64 * 1024;
+
+/// Opens authenticated streams to one instance.
+#[derive(Debug)]
+pub struct Dialer<C: CredentialSource> {
+    info: RefreshCache<ConnectionInfoSource<C>>,
+    ip_type: IpType,
+    port: u16,
+    clock: Clock,
+    /// Set by a connection whose certificate the instance refused: in TLS 1.3 that shows only after the handshake.
+    refused: Arc<AtomicBool>,
+}
+
+/// Why a connection could not be opened.
+enum Failure {
+    /// Nobody answers; another place may not be known before a while.
+    Network(Error),
+    /// Somebody answers, but not as expected: what is known may be outdated.
+    Outdated(Error),
+}
+
+impl<C: CredentialSource> Dialer<C> {
+    /// Dials the instance of `source` at its address of type `ip_type`. Nothing is asked before the first dial.
+    pub fn new(source: ConnectionInfoSource<C>, ip_type: IpType, port: u16) -> Self {
+        let clock = source.clock;
+        Self {
+            info: RefreshCache::new(source, clock),
+            ip_type,
+            port,
+            clock,
+            refused: Arc::default(),
+        }
+    }
+
+    /// What is known about the instance, asked for if need be.
+    pub async fn connection_info(&self) -> Result<Arc<ConnectionInfo>> {
+        if self.refused.swap(false, Ordering::SeqCst) {
+            self.info.invalidate().await;
+        }
+        let info = self.info.get().await?;
+        let now = self.clock.now();
+        if now >= info.expires_at {
+            return Err(ErrorKind::Unavailable
+                .error(format!(
+                    "the certificate that Google just made for `{}` is over",
+                    info.instance
+                ))
+                .because(anyhow::anyhow!(
+                    "it ended at {}, and here it is {now}",
+                    info.expires_at
+                ))
+                .hint("set this machine's clock"));
+        }
+        Ok(info)
+    }
+
+    async fn connect(&self, info: &ConnectionInfo) -> Result<Connection, Failure> {
+        let address = info.address(self.ip_type).map_err(Failure::Outdated)?;
+        let tcp = open_tcp(info, address, self.port)
+            .await
+            .map_err(Failure::Network)?;
+        let tcp = BufReader::with_capacity(READ_BUFFER, tcp);
+        let handshake = TlsConnector::from(Arc::clone(&info.tls)).connect(info.server_name(), tcp);
+        let place = place(address, self.port);
+        match timeout(HANDSHAKE_TIMEOUT, handshake).await {
+            Ok(Ok(tls)) => Ok(Connection {
+                tls,
+                heard: false,
+                refused: Arc::clone(&self.refused),
+            }),
+            Ok(Err(error)) => Err(handshake_failure(info, &place, error)),
+            Err(_) => Err(Failure::Network(
+                ErrorKind::Unavailable
+                    .error(format!("cannot reach `{}`", info.instance))
+                    .because(anyhow::anyhow!(
+                        "TLS with {place} was not answered within {} s",
+                        HANDSHAKE_TIMEOUT.as_secs()
+                    ))
+                    .hint("run it again; if it stays, something on the way swallows what is sent to this port"),
+            )),
+        }
+    }
+}
+
+impl<C: CredentialSource> Dial for Dialer<C> {
+    type Conn = Connection;
+
+    /// Opens a stream in which the database's protocol is spoken, without TLS of its own.
+    ///
+    /// Fails with [`ErrorKind::Unavailable`] when the instance cannot be reached, with [`ErrorKind::Refused`] when what
+    /// answers is not the instance or refuses bsql, and as the SQL Admin API and the token service do.
+    async fn dial(&self) -> Result<Connection> {
+        let info = self.connection_info().await?;
+        let failure = match self.connect(&info).await {
+            Ok(connection) => return Ok(connection),
+            Err(failure) => failure,
+        };
+        let settled = self.clock.now().duration_since(info.fetched_at) >= SETTLED;
+        match failure {
+            Failure::Network(error) => {
+                // An instance may have moved, but that nobody answers is more often the network's fault.
+                if settled {
+                    self.info.invalidate().await;
+                }
+                Err(error)
+            }
+            Failure::Outdated(error) => {
+                self.info.invalidate().await;
+                if !settled {
+                    return Err(error);
+                }
+                tracing::info!(%error, "asked anew about the instance");
+                let info = self.connection_info().await?;
+                self.connect(&info).await.map_err(|failure| match failure {
+                    Failure::Network(error) | Failure::Outdated(error) => error,
+                })
+            }
+        }
+    }
+}
+
+async fn open_tcp(info: &ConnectionInfo, address: Address<'_>, port: u16) -> Result<TcpStream> {
+    let place = place(address, port);
+    let problem = match timeout(CONNECT_TIMEOUT, TcpStream::connect((address.host, port))).await {
+        Ok(Ok(tcp)) => {
+            tune(&tcp);
+            return Ok(tcp);
+        }
+        Ok(Err(error)) if error.kind() == io::ErrorKind::ConnectionRefused => {
+            format!("TCP to {place} was refused")
+        }
+        Ok(Err(error)) => format!("TCP to {place} failed: {error}"),
+        Err(_) => format!(
+            "TCP to {place} timed out after {} s",
+            CONNECT_TIMEOUT.as_secs()
+        ),
+    };
+    let hint = if address.private {
+        format!(
+            "{} is a private address: connect to the VPN or from a machine inside the VPC",
+            address.host
+        )
+    } else {
+        format!("check that the network lets TCP port {port} out: company firewalls often do not")
+    };
+    Err(ErrorKind::Unavailable
+        .error(format!("cannot reach `{}`", info.instance))
+        .because(anyhow::anyhow!(problem))
+        .hint(hint))
+}
+
+/// For short messages to leave at once, and for idle connections to be kept. Neither is worth failing for.
+fn tune(tcp: &TcpStream) {
+    let _ = tcp.set_nodelay(true);
+    #[cfg(unix)]
+    {
+        use rustix::net::sockopt::{set_socket_keepalive, set_tcp_keepidle, set_tcp_keepintvl};
+        let _ = set_socket_keepalive(tcp, true);
+        let _ = set_tcp_keepidle(tcp, KEEPALIVE);
+        let _ = set_tcp_keepintvl(tcp, KEEPALIVE);
+    }
+}
+
+/// The address as a person would type it.
+fn place(address: Address<'_>, port: u16) -> String {
+    match address.host.parse() {
+        Ok(IpAddr::V6(ip)) => format!("[{ip}]:{port}"),
+        _ => format!("{}:{port}", address.host),
+    }
+}
+
+fn handshake_failure(info: &ConnectionInfo, place: &str, error: io::Error) -> Failure {
+    let instance = &info.instance;
+    let Some(tls) = tls_error(&error) else {
+        return Failure::Network(
+            ErrorKind::Unavailable
+                .error(format!("cannot reach `{instance}`"))
+                .because(
+                    anyhow::Error::new(error).context(format!("TLS with {place} was broken off")),
+                )
+                .hint("run it again; if it stays, something on the way cuts TLS to this port"),
+        );
+    };
+    let error = match tls {
+        rustls::Error::InvalidCertificate(found) => ErrorKind::Refused
+            .error(format!("what answers at {place} is not `{instance}`"))
+            .because(anyhow::anyhow!(certificate_problem(found)))
+            .hint("do not go on: ask your network's administrators what is at this address"),
+        rustls::Error::AlertReceived(alert) => ErrorKind::Refused
+            .error(format!("`{instance}` refuses the connection"))
+            .because(anyhow::anyhow!(alert_meaning(*alert)))
+            .hint("run it again: bsql gets a new certificate"),
+        other => ErrorKind::Refused
+            .error(format!("cannot agree on TLS with what answers at {place}"))
+            .because(anyhow::anyhow!("{other}"))
+            .hint("something between here and Google may be answering in the instance's place"),
+    };
+    Failure::Outdated(error)
+}
+
+fn tls_error(error: &io::Error) -> Option<&rustls::Error> {
+    error.get_ref()?.downcast_ref()
+}
+
+fn certificate_problem(error: &CertificateError) -> String {
+    match error {
+        CertificateError::Other(OtherError(other)) if other.is::<WrongServer>() => {
+            other.to_string()
+        }
+        CertificateError::UnknownIssuer | CertificateError::BadSignature => {
+            "its certificate is not signed by the instance's CA".to_owned()
+        }
+        CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
+            "its certificate has expired, or this machine's clock is wrong".to_owned()
+        }
+        CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
+            "its certificate is not valid yet, or this machine's clock is wrong".to_owned()
+        }
+        CertificateError::InvalidPurpose | CertificateError::InvalidPurposeContext { .. } => {
+            "its certificate is not for servers".to_owned()
+        }
+        other => format!("its certificate is wrong: {other}"),
+    }
+}
+
+fn alert_meaning(alert: AlertDescription) -> String {
+    format!("it sent the TLS alert `{alert:?}`")
+}
+
+/// A stream to the instance.
+#[derive(Debug)]
+pub struct Connection {
+    tls: TlsStream<BufReader<TcpStream>>,
+    /// Whether the instance has sent anything yet.
+    heard: bool,
+    refused: Arc<AtomicBool>,
+}
+
+impl Connection {
+    /// Says what a TLS alert means where the first answer should be, and has the next dial get a new certificate.
+    fn judge(&self, error: io::Error) -> io::Error {
+        let Some(rustls::Error::AlertReceived(alert)) = tls_error(&error) else {
+            return error;
+        };
+        self.refused.store(true, Ordering::SeqCst);
+        if self.heard {
+            return error;
+        }
+        let meaning = alert_meaning(*alert);
+        io::Error::new(
+            error.kind(),
+            format!("the instance refuses bsql's certificate: {meaning}"),
+        )
+    }
+}
+
+impl AsyncRead for Connection {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        match ready!(Pin::new(&mut self.tls).poll_read(cx, buf)) {
+            Ok(()) => {
+                self.heard = true;
+                Poll::Ready(Ok(()))
+            }
+            Err(error) => Poll::Ready(Err(self.judge(error))),
+        }
+    }
+}
+
+impl AsyncWrite for Connection {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.tls).poll_write(cx, buf)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.tls).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.tls).poll_shutdown(cx)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.tls).poll_write_vectored(cx, bufs)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.tls.is_write_vectored()
+    }
+}
+
+#[cfg(all(test, feature = "sandbox"))]
+mod tests {
+    use serde_json::json;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpListener;
+
+    use super::super::stand_in::{Authority, FixedTokens, StandIn, leaf};
+    use super::*;
+
+    fn dialer(stand_in: &StandIn) -> Dialer<FixedTokens> {
+        Dialer::new(
+            stand_in.source(Clock::system()),
+            IpType::Public,
+            stand_in.port,
+        )
+    }
+
+    async fn echo(connection: &mut Connection, text: &[u8]) -> io::Result<Vec<u8>> {
+        connection.write_all(text).await?;
+        connection.flush().await?;
+        let mut back = vec![0; text.len()];
+        connection.read_exact(&mut back).await?;
+        Ok(back)
+    }
+
+    /// Makes what is cached look as if it had been fetched a minute ago.
+    async fn settle(dialer: &mut Dialer<FixedTokens>) {
+        dialer.connection_info().await.unwrap();
+        dialer.clock = Clock::ahead_by(SignedDuration::from_mins(1));
+    }
+
+    #[tokio::test]
+    async fn bytes_go_there_and_back_and_info_is_shared() {
+        let stand_in = StandIn::start().await;
+        let dialer = dialer(&stand_in);
+        let (one, two) = tokio::join!(dialer.dial(), dialer.dial());
+        let large: Vec<u8> = (0..200_000_u32).map(|nth| nth.to_le_bytes()[0]).collect();
+        let mut one = one.unwrap();
+        let (mut read, mut write) = tokio::io::split(&mut one);
+        let mut back = Vec::new();
+        let (sent, got) = tokio::join!(
+            async {
+                write.write_all(&large).await?;
+                write.shutdown().await
+            },
+            read.read_to_end(&mut back)
+        );
+        sent.unwrap();
+        assert_eq!(
+            got.unwrap(),
+            large.len(),
+            "to the end, with half of the stream closed"
+        );
+        assert_eq!(back, large);
+        assert_eq!(echo(&mut two.unwrap(), b"ping").await.unwrap(), b"ping");
+        assert_eq!(stand_in.certificates().len(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_dns_name_is_sent_and_checked() {
+        let stand_in = StandIn::start().await;
+        stand_in.change(|behaviour| {
+            behaviour.settings = json!({ "dnsNames": [{ "name": "1a2b.europe-west1.sql.goog." }] });
+            behaviour.certificate = leaf("", &["1a2b.europe-west1.sql.goog."]);
+        });
+        let dialer = dialer(&stand_in);
+        let mut connection = dialer.dial().await.unwrap();
+        assert_eq!(echo(&mut connection, b"ping").await.unwrap(), b"ping");
+        let info = dialer.connection_info().await.unwrap();
+        assert!(info.tls.enable_sni);
+        assert_eq!(info.server_name().to_str(), "1a2b.europe-west1.sql.goog");
+    }
+
+    #[tokio::test]
+    async fn another_server_is_refused_and_named() {
+        let stand_in = StandIn::start().await;
+        stand_in.change(|behaviour| behaviour.certificate = leaf("acme:orders", &[]));
+        let dialer = dialer(&stand_in);
+        let error = dialer.dial().await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Refused);
+        assert_eq!(
+            error.to_string(),
+            format!(
+                "what answers at 127.0.0.1:{} is not `acme:europe-west1:payments`",
+                stand_in.port
+            )
+        );
+        assert_eq!(
+            error.causes(),
+            ["the certificate is for `acme:orders`, not for `acme:payments`"]
+        );
+
+        stand_in.change(|behaviour| {
+            behaviour.certificate = leaf("acme:payments", &[]);
+            behaviour.server_ca = Authority::new("Somebody's CA");
+        });
+        let error = dialer.dial().await.unwrap_err();
+        assert_eq!(
+            error.causes(),
+            ["its certificate is not signed by the instance's CA"]
+        );
+        assert_eq!(
+            stand_in.certificates().len(),
+            2,
+            "one each: what is fresh is not asked for again"
+        );
+    }
+
+    #[tokio::test]
+    async fn a_new_ca_is_learnt_without_anybody_noticing() {
+        let stand_in = StandIn::start().await;
+        let mut dialer = dialer(&stand_in);
+        settle(&mut dialer).await;
+        stand_in.change(|behaviour| {
+            behaviour.server_ca = Authority::new("Google Cloud SQL Server CA");
+            behaviour.trusted_ca = behaviour.server_ca.pem.clone();
+        });
+        let mut connection = dialer.dial().await.unwrap();
+        assert_eq!(echo(&mut connection, b"ping").await.unwrap(), b"ping");
+        assert_eq!(stand_in.certificates().len(), 2);
+    }
+
+    #[tokio::test]
+    async fn a_certificate_refused_after_the_handshake_is_replaced() {
+        let stand_in = StandIn::start().await;
+        let welcome = stand_in.behaviour.lock().unwrap().welcome_ca.clone();
+        stand_in.change(|behaviour| behaviour.welcome_ca = Authority::new("Another CA").der);
+        let dialer = dialer(&stand_in);
+        let mut connection = dialer.dial().await.unwrap();
+        let mut first = [0; 1];
+        let error = connection.read(&mut first).await.unwrap_err();
+        assert!(
+            error
+                .to_string()
+                .starts_with("the instance refuses bsql's certificate: it sent the TLS alert"),
+            "{error}"
+        );
+
+        stand_in.change(|behaviour| behaviour.welcome_ca = welcome);
+        let mut connection = dialer.dial().await.unwrap();
+        assert_eq!(echo(&mut connection, b"ping").await.unwrap(), b"ping");
+        assert_eq!(stand_in.certificates().len(), 2);
+    }
+
+    #[tokio::test]
+    async fn nobody_there() {
+        let stand_in = StandIn::start().await;
+        let free = TcpListener::bind("127.0.0.1:0")
+            .await
+            .unwrap()
+            .local_addr()
+            .unwrap()
+            .port();
+        let mut dialer = Dialer::new(stand_in.source(Clock::system()), IpType::Public, free);
+        let error = dialer.dial().await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unavailable);
+        assert_eq!(
+            error.to_string(),
+            "cannot reach `acme:europe-west1:payments`"
+        );
+        assert_eq!(
+            error.causes(),
+            [format!("TCP to 127.0.0.1:{free} was refused")]
+        );
+        assert_eq!(
+            error.next_steps(),
+            [format!(
+                "check that the network lets TCP port {free} out: company firewalls often do not"
+            )]
+        );
+        dialer.dial().await.unwrap_err();
+        assert_eq!(
+            stand_in.certificates().len(),
+            1,
+            "the network's fault is not Google's"
+        );
+        settle(&mut dialer).await;
+        dialer.dial().await.unwrap_err();
+        dialer.dial().await.unwrap_err();
+        assert_eq!(
+            stand_in.certificates().len(),
+            2,
+            "but an instance may have moved"
+        );
+    }
+
+    #[tokio::test]
+    async fn a_private_address_says_so() {
+        let stand_in = StandIn::start().await;
+        let private = json!({ "ipAddresses": [{ "type": "PRIVATE", "ipAddress": "127.0.0.1" }] });
+        stand_in.change(|behaviour| behaviour.settings = private);
+        let free = TcpListener::bind("127.0.0.1:0")
+            .await
+            .unwrap()
+            .local_addr()
+            .unwrap()
+            .port();
+        let source = stand_in.source(Clock::system());
+        let error = Dialer::new(source, IpType::Private, free)
+            .dial()
+            .await
+            .unwrap_err();
+        assert_eq!(
+            error.next_steps(),
+            ["127.0.0.1 is a private address: connect to the VPN or from a machine inside the VPC"]
+        );
+        let error = dialer(&stand_in).dial().await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Config);
+    }
+
+    #[tokio::test]
+    async fn an_address_that_came_later_is_noticed() {
+        let stand_in = StandIn::start().await;
+        stand_in.change(|behaviour| behaviour.settings = json!({ "ipAddresses": [] }));
+        let dialer = dialer(&stand_in);
+        dialer.dial().await.unwrap_err();
+        stand_in.change(|behaviour| behaviour.settings = json!({}));
+        dialer.dial().await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn what_breaks_off_is_unreachable_and_what_talks_nonsense_is_refused() {
+        for (answer, kind, cause) in [
+            (&b""[..], ErrorKind::Unavailable, "was broken off"),
+            (
+                b"HTTP/1.1 400 Bad Request\r\n\r\n",
+                ErrorKind::Refused,
+                "corrupt message",
+            ),
+        ] {
+            let stand_in = StandIn::start().await;
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let port = listener.local_addr().unwrap().port();
+            let dialer = Dialer::new(stand_in.source(Clock::system()), IpType::Public, port);
+            let server = async {
+                let (mut socket, _) = listener.accept().await.unwrap();
+                let mut hello = [0; 5];
+                socket.read_exact(&mut hello).await.unwrap();
+                socket.write_all(answer).await.unwrap();
+                socket.shutdown().await.unwrap();
+                // Reads the rest: closing with bytes unread would reset the connection and lose the answer.
+                let _ = tokio::io::copy(&mut socket, &mut tokio::io::sink()).await;
+            };
+            let (error, ()) = tokio::join!(dialer.dial(), server);
+            let error = error.unwrap_err();
+            assert_eq!(error.kind(), kind);
+            assert!(error.causes()[0].contains(cause), "{:?}", error.causes());
+        }
+    }
+
+    #[tokio::test]
+    async fn a_wrong_clock_is_told() {
+        let stand_in = StandIn::start().await;
+        let clock = Clock::ahead_by(SignedDuration::from_hours(2));
+        let dialer = Dialer::new(stand_in.source(clock), IpType::Public, stand_in.port);
+        let error = dialer.dial().await.unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "the certificate that Google just made for `acme:europe-west1:payments` is over"
+        );
+        assert_eq!(error.next_steps(), ["set this machine's clock"]);
+    }
+
+    #[test]
+    fn places_as_people_type_them() {
+        let at = |host| {
+            place(
+                Address {
+                    host,
+                    private: false,
+                },
+                3307,
+            )
+        };
+        assert_eq!(at("10.0.0.5"), "10.0.0.5:3307");
+        assert_eq!(at("fd00::5"), "[fd00::5]:3307");
+        assert_eq!(at("localhost"), "localhost:3307");
+    }
+}

@@ -1,0 +1,282 @@
+//! Acting as a service account, for companies whose people have no roles of their own on databases.
+//!
+//! <https://cloud.google.com/iam/docs/reference/credentials/rest/v1/projects.serviceAccounts/generateAccessToken>. The
+//! database user is then the service account's.
+
+use std::sync::Arc;
+
+use jiff::{SignedDuration, Timestamp};
+use reqwest::StatusCode;
+use serde::Deserialize;
+use serde_json::json;
+use url::Url;
+
+use super::credentials::{AccessToken, CredentialSource, Scope};
+use super::endpoints::below;
+use super::refusal::Refusal;
+use crate::clock::Clock;
+use crate::error::{Error, ErrorKind, Result, ResultExt as _, printable};
+use crate::http::{Answer, HttpClient};
+use crate::refresh::{RefreshCache, Source};
+use crate::secret::Secret;
+
+const SERVICE: &str = "the IAM Credentials API";
+
+/// The tokens of another source, or of the service account that it may become.
+#[derive(Debug)]
+pub struct Impersonated<C: CredentialSource> {
+    source: Arc<C>,
+    /// `None` when nobody is to be impersonated.
+    account: Option<Account<C>>,
+}
+
+#[derive(Debug)]
+struct Account<C: CredentialSource> {
+    admin: RefreshCache<Generation<C>>,
+    login: RefreshCache<Generation<C>>,
+    impersonation: RefreshCache<Generation<C>>,
+}
+
+impl<C: CredentialSource> Impersonated<C> {
+    /// Becomes the last service account of `chain`, mail addresses, each of which may become the next; with an empty
+    /// chain it stays who `source` is.
+    pub fn new(
+        source: C,
+        mut chain: Vec<String>,
+        http: HttpClient,
+        iam_credentials: Url,
+        user_project: Option<String>,
+        clock: Clock,
+    ) -> Self {
+        let source = Arc::new(source);
+        let account = chain.pop().map(|target| {
+            let api = Arc::new(IamCredentials {
+                source: Arc::clone(&source),
+                http,
+                base_url: iam_credentials,
+                target,
+                delegates: chain
+                    .iter()
+                    .map(|email| format!("projects/-/serviceAccounts/{email}"))
+                    .collect(),
+                user_project,
+            });
+            let cache = |scope| {
+                let api = Arc::clone(&api);
+                RefreshCache::new(Generation { api, scope }, clock)
+            };
+            Account {
+                admin: cache(Scope::Admin),
+                login: cache(Scope::Login),
+                impersonation: cache(Scope::Impersonation),
+            }
+        });
+        Self { source, account }
+    }
+}
+
+impl<C: CredentialSource> CredentialSource for Impersonated<C> {
+    async fn access_token(&self, scope: Scope) -> Result<AccessToken> {
+        let Some(account) = &self.account else {
+            return self.source.access_token(scope).await;
+        };
+        match scope {
+            Scope::Admin => account.admin.get().await,
+            Scope::Login => account.login.get().await,
+            Scope::Impersonation => account.impersonation.get().await,
+        }
+    }
+}
+
+#[derive(Debug)]
+struct IamCredentials<C> {
+    source: Arc<C>,
+    http: HttpClient,
+    base_url: Url,
+    target: String,
+    delegates: Vec<String>,
+    user_project: Option<String>,
+}
+
+/// One scope's tokens.
+#[derive(Debug)]
+struct Generation<C> {
+    api: Arc<IamCredentials<C>>,
+    scope: Scope,
+}
+
+impl<C: CredentialSource> Source for Generation<C> {
+    type Value = AccessToken;
+    /// As for exchanged tokens.
+    const EARLY: SignedDuration = SignedDuration::from_mins(10);
+
+    async fn fetch(&self) -> Result<AccessToken> {
+        self.api.generate(self.scope).await
+    }
+
+    fn expires_at(value: &AccessToken) -> Timestamp {
+        value.expires_at
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Generated {
+    access_token: Secret,
+    /// RFC 3339.
+    expire_time: String,
+}
+
+impl<C: CredentialSource> IamCredentials<C> {
+    async fn generate(&self, scope: Scope) -> Result<AccessToken> {
+        let token = self.source.access_token(Scope::Impersonation).await?;
+        let method = format!("{}:generateAccessToken", self.target);
+        let url = below(
+            &self.base_url,
+            &["v1", "projects", "-", "serviceAccounts", &method],
+        )?;
+        let body =
+            json!({ "scope": [scope.url()], "lifetime": "3600s", "delegates": self.delegates });
+        let mut request = self
+            .http
+            .post(url)
+            .bearer_auth(token.secret.expose())
+            .json(&body);
+        if let Some(project) = &self.user_project {
+            request = request.header("x-goog-user-project", project);
+        }
+        let answer = self.http.send_idempotent(SERVICE, request).await?;
+        if !answer.status.is_success() {
+            return Err(self.refused(&answer));
+        }
+        let read = || -> anyhow::Result<AccessToken> {
+            let generated: Generated = answer.json()?;
+            Ok(AccessToken {
+                secret: generated.access_token,
+                expires_at: generated.expire_time.parse()?,
+            })
+        };
+        read().or_fail(ErrorKind::Unavailable, || {
+            format!("cannot read the answer of {SERVICE}")
+        })
+    }
+
+    fn refused(&self, answer: &Answer) -> Error {
+        let refusal = Refusal::of(answer);
+        if let Some(general) = refusal.of_any_service(SERVICE, self.user_project.as_deref()) {
+            return general;
+        }
+        let target = printable(&self.target);
+        match refusal.status {
+            // Google says the same for an account that does not exist.
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::NOT_FOUND => {
+                ErrorKind::Denied
+                    .error(format!(
+                        "you may not act as the service account `{target}`, or there is none"
+                    ))
+                    .because(refusal.cause())
+                    .hint(format!(
+                        "it takes the role `roles/iam.serviceAccountTokenCreator` on `{target}`"
+                    ))
+                    .hint("the account's name is in `google.impersonate` of your profile")
+            }
+            _ => refusal.unexpected(SERVICE),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::loopback::{Response, Server};
+
+    struct Person;
+
+    impl CredentialSource for Person {
+        async fn access_token(&self, scope: Scope) -> Result<AccessToken> {
+            Ok(AccessToken {
+                secret: Secret::from(format!("person-{scope:?}")),
+                expires_at: Timestamp::MAX,
+            })
+        }
+    }
+
+    fn impersonated(server: &Server, chain: &[&str]) -> Impersonated<Person> {
+        Impersonated::new(
+            Person,
+            chain.iter().map(ToString::to_string).collect(),
+            HttpClient::new(Vec::new()).unwrap(),
+            server.url().clone(),
+            Some("acme-tools".to_owned()),
+            Clock::system(),
+        )
+    }
+
+    #[tokio::test]
+    async fn the_last_of_the_chain_is_who_one_is() {
+        let server = Server::start(|_| {
+            Response::json(
+                200,
+                &json!({ "accessToken": "account", "expireTime": "2999-01-01T00:00:00Z" }),
+            )
+        })
+        .await;
+        let credentials = impersonated(
+            &server,
+            &["a@p.iam.gserviceaccount.com", "b@p.iam.gserviceaccount.com"],
+        );
+        for _ in 0..2 {
+            let token = credentials.access_token(Scope::Login).await.unwrap();
+            assert_eq!(token.secret.expose(), "account");
+            assert_eq!(token.expires_at.to_string(), "2999-01-01T00:00:00Z");
+        }
+        let [request] = server.requests().try_into().unwrap();
+        assert_eq!(
+            request.path(),
+            "/v1/projects/-/serviceAccounts/b@p.iam.gserviceaccount.com:generateAccessToken"
+        );
+        assert_eq!(
+            request.header("authorization"),
+            "Bearer person-Impersonation"
+        );
+        assert_eq!(request.header("x-goog-user-project"), "acme-tools");
+        assert_eq!(
+            request.json(),
+            json!({
+                "scope": ["https://www.googleapis.com/auth/sqlservice.login"], "lifetime": "3600s",
+                "delegates": ["projects/-/serviceAccounts/a@p.iam.gserviceaccount.com"],
+            })
+        );
+    }
+
+    #[tokio::test]
+    async fn nobody_to_become() {
+        let server = Server::start(|_| Response::new(500, "text/plain", "")).await;
+        let token = impersonated(&server, &[])
+            .access_token(Scope::Login)
+            .await
+            .unwrap();
+        assert_eq!(token.secret.expose(), "person-Login");
+        assert!(server.requests().is_empty());
+    }
+
+    #[tokio::test]
+    async fn who_may_not() {
+        let server = Server::start(|_| {
+            Response::json(
+                403,
+                &json!({ "error": { "code": 403, "message": "Permission denied" } }),
+            )
+        })
+        .await;
+        let error = impersonated(&server, &["b@p"])
+            .access_token(Scope::Admin)
+            .await
+            .unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Denied);
+        assert_eq!(
+            error.next_steps()[0],
+            "it takes the role `roles/iam.serviceAccountTokenCreator` on `b@p`"
+        );
+    }
+}

@@ -1,0 +1,124 @@
+//! The key pair of bsql's client certificates.
+
+use std::fmt;
+use std::sync::Arc;
+
+use aws_lc_rs::encoding::{AsDer as _, Pkcs8V1Der, PublicKeyX509Der};
+use aws_lc_rs::rsa::{KeyPair, KeySize};
+use aws_lc_rs::signature::KeyPair as _;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
+use tokio::sync::watch;
+
+use crate::error::{ErrorKind, Result};
+
+/// An RSA-2048 key pair, as every Google connector uses. It never leaves the process.
+pub struct ClientKey {
+    public_key_pem: String,
+    private_key: PrivateKeyDer<'static>,
+}
+
+impl ClientKey {
+    /// Makes a key on a thread of its own: it takes 50 ms to half a second of pure computing, which is best spent while
+    /// the network is waited for.
+    ///
+    /// The thread ends by itself; a process that ends earlier takes it along.
+    pub fn generate_in_background() -> PendingKey {
+        let (done, pending) = watch::channel(None);
+        std::thread::spawn(move || {
+            // Nobody may be waiting any more.
+            let _ = done.send(Some(Self::generate().map(Arc::new)));
+        });
+        PendingKey(pending)
+    }
+
+    fn generate() -> Option<Self> {
+        // `ring`, which does all else, cannot make RSA keys.
+        let pair = KeyPair::generate(KeySize::Rsa2048).ok()?;
+        let private_key: Pkcs8V1Der<'_> = pair.as_der().ok()?;
+        let public_key: PublicKeyX509Der<'_> = pair.public_key().as_der().ok()?;
+        Some(Self {
+            public_key_pem: pem("PUBLIC KEY", public_key.as_ref()),
+            private_key: PrivatePkcs8KeyDer::from(private_key.as_ref().to_vec()).into(),
+        })
+    }
+
+    /// The public key as PEM of SubjectPublicKeyInfo (RFC 7468 section 13).
+    pub fn public_key_pem(&self) -> &str {
+        &self.public_key_pem
+    }
+
+    /// The private key for a TLS configuration.
+    pub(super) fn private_key(&self) -> PrivateKeyDer<'static> {
+        self.private_key.clone_key()
+    }
+}
+
+impl fmt::Debug for ClientKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ClientKey(…)")
+    }
+}
+
+/// A key that is being made.
+#[derive(Debug, Clone)]
+pub struct PendingKey(watch::Receiver<Option<Option<Arc<ClientKey>>>>);
+
+impl PendingKey {
+    /// The key, as soon as there is one. Cancel safe.
+    pub async fn ready(&self) -> Result<Arc<ClientKey>> {
+        let mut pending = self.0.clone();
+        // An error means that the thread panicked.
+        let key = match pending.wait_for(Option::is_some).await {
+            Ok(made) => made.clone().flatten(),
+            Err(_) => None,
+        };
+        key.ok_or_else(|| ErrorKind::Internal.error("cannot make a key pair"))
+    }
+}
+
+/// RFC 7468: lines of 64 characters.
+fn pem(label: &str, der: &[u8]) -> String {
+    let encoded = STANDARD.encode(der);
+    let mut pem = format!("-----BEGIN {label}-----\n");
+    for line in encoded.as_bytes().chunks(64) {
+        // Base64 is ASCII, so every cut is between characters.
+        pem.push_str(&String::from_utf8_lossy(line));
+        pem.push('\n');
+    }
+    pem.push_str(&format!("-----END {label}-----\n"));
+    pem
+}
+
+#[cfg(test)]
+mod tests {
+    use rustls::pki_types::SubjectPublicKeyInfoDer;
+    use rustls::pki_types::pem::PemObject as _;
+    use x509_parser::prelude::FromDer as _;
+    use x509_parser::x509::SubjectPublicKeyInfo;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_key_that_ring_can_sign_with() {
+        let pending = ClientKey::generate_in_background();
+        let key = pending.ready().await.unwrap();
+        assert!(
+            Arc::ptr_eq(&key, &pending.ready().await.unwrap()),
+            "one key for all"
+        );
+        assert_eq!(format!("{key:?}"), "ClientKey(…)");
+
+        let der = SubjectPublicKeyInfoDer::from_pem_slice(key.public_key_pem().as_bytes()).unwrap();
+        let (_, public_key) = SubjectPublicKeyInfo::from_der(&der).unwrap();
+        assert_eq!(public_key.parsed().unwrap().key_size(), 2048);
+        let signing_key =
+            rustls::crypto::ring::sign::any_supported_type(&key.private_key()).unwrap();
+        assert_eq!(
+            signing_key.public_key().unwrap().as_ref(),
+            der.as_ref(),
+            "the halves belong together"
+        );
+    }
+}
