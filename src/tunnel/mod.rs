@@ -1,14 +1,61 @@
-//! Local programs that dial in.
-
-use tokio::io::{AsyncRead, AsyncWrite};
+//! Local programs that dial in: a socket that only this person's programs can open, and behind it the database.
+//!
+//! The room knows neither Cloud SQL nor TLS. It has [`Dial`], which hands it an open stream to the database, and it
+//! understands PostgreSQL at start-up only ([`pgwire`]): enough to sign the person in under the right name, and to tell
+//! the client in its own language why that did not work. After that it moves bytes.
 
 use crate::error::Result;
 
-/// Opens streams to a database.
+#[cfg(unix)]
+mod counted;
+#[cfg(unix)]
+mod listener;
+#[cfg(unix)]
+mod peer;
+pub mod pgwire;
+#[cfg(unix)]
+mod serve;
+#[cfg(unix)]
+mod session;
+
+#[cfg(unix)]
+pub use serve::{Summary, Tunnel};
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use tokio::io::{AsyncRead, AsyncWrite};
+
+/// Opens streams to one database.
 pub trait Dial: Send + Sync + 'static {
-    /// A stream that carries the database's own protocol.
+    /// An open, authenticated stream.
     type Conn: AsyncRead + AsyncWrite + Unpin + Send + 'static;
 
     /// Opens a new stream.
     fn dial(&self) -> impl Future<Output = Result<Self::Conn>> + Send;
+}
+
+/// Where local programs dial in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Endpoint {
+    /// A Unix socket `.s.PGSQL.PORT` in a directory, as libpq wants it named.
+    Unix {
+        /// What libpq takes as the host.
+        dir: PathBuf,
+        /// What libpq takes as the port: only part of the file's name.
+        port: u16,
+    },
+    /// A port on the loopback interface.
+    Tcp(SocketAddr),
+}
+
+/// What every connection is signed in with.
+#[derive(Debug, Clone)]
+pub struct Startup {
+    /// The database user, whatever name the client gives: libpq gives the operating system's when it was told none.
+    pub user: String,
+    /// For clients that give none.
+    pub application_name: String,
+    /// Asks the server for read-only transactions. A guard rail: a session can turn it off again.
+    pub read_only: bool,
 }

@@ -1,0 +1,328 @@
+//! One connection, from the local program's first packet to the last byte.
+
+use std::io;
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use tokio::time::timeout;
+
+use super::counted::{Counted, Traffic};
+use super::pgwire::{FirstPacket, Malformed, NOT_ENCRYPTED, Refusal, StartupMessage};
+use super::{Dial, Startup};
+use crate::error::{Error, ErrorKind, Result, ResultExt as _};
+
+/// For the local program to say what it wants, and for the database to say anything at all: PostgreSQL's own
+/// `authentication_timeout`.
+const START_TIMEOUT: Duration = Duration::from_secs(60);
+/// For a cancel request, which the server answers by closing.
+const CANCEL_TIMEOUT: Duration = Duration::from_secs(10);
+/// One buffer each way. tokio's default of 8 KiB makes TLS records of half their size, and a tunnel that is slower than
+/// Google's proxy; 64 KiB makes it faster, and more gains nothing.
+const BUFFER: usize = 64 * 1024;
+
+/// How a connection went.
+#[derive(Debug)]
+pub(super) enum Outcome {
+    /// The database answered, and somebody hung up later.
+    Served,
+    /// The local program left before it asked for anything.
+    Left,
+    /// The local program asked to cancel what another connection does.
+    Cancelled,
+    /// The database was not reached; the local program was told why.
+    Failed(Error),
+}
+
+/// Serves one local program.
+pub(super) async fn run<S, D>(
+    mut local: S,
+    dialer: &D,
+    startup: &Startup,
+    traffic: &Traffic,
+) -> Outcome
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+    D: Dial,
+{
+    let first = timeout(START_TIMEOUT, read_first_packet(&mut local))
+        .await
+        .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
+    let outcome = match first {
+        Ok(Some(Ok(FirstPacket::Startup(message)))) => {
+            let message = message.adjusted(startup);
+            connect(&mut local, dialer, &message, traffic).await
+        }
+        Ok(Some(Ok(FirstPacket::CancelRequest(packet)))) => cancel(dialer, &packet).await,
+        // The requests for encryption are answered by the time a first packet is returned; a second one is an offence.
+        Ok(Some(Ok(_))) => Err(refuse(&mut local, Malformed::Layout).await),
+        Ok(Some(Err(malformed))) => Err(refuse(&mut local, malformed).await),
+        Ok(None) => Ok(Outcome::Left),
+        Err(error) => {
+            tracing::debug!(%error, "the client left during start-up");
+            Ok(Outcome::Left)
+        }
+    };
+    outcome.unwrap_or_else(Outcome::Failed)
+}
+
+/// `None` when the client closed instead. Never reads beyond the packet.
+async fn read_first_packet<S>(
+    local: &mut S,
+) -> io::Result<Option<std::result::Result<FirstPacket, Malformed>>>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let (mut asked_tls, mut asked_gss) = (false, false);
+    loop {
+        let mut header = [0; 4];
+        if local.read(&mut header[..1]).await? == 0 {
+            return Ok(None);
+        }
+        local.read_exact(&mut header[1..]).await?;
+        let length = match FirstPacket::length(header) {
+            Ok(length) => length,
+            Err(malformed) => return Ok(Some(Err(malformed))),
+        };
+        let mut rest = vec![0; length];
+        local.read_exact(&mut rest).await?;
+        let packet = FirstPacket::parse(&rest);
+        match packet {
+            Ok(FirstPacket::SslRequest) if !asked_tls => asked_tls = true,
+            Ok(FirstPacket::GssEncryptionRequest) if !asked_gss => asked_gss = true,
+            packet => return Ok(Some(packet)),
+        }
+        local.write_all(&[NOT_ENCRYPTED]).await?;
+        local.flush().await?;
+    }
+}
+
+/// A session: dial, sign in, move bytes.
+async fn connect<S, D>(
+    local: &mut S,
+    dialer: &D,
+    message: &StartupMessage,
+    traffic: &Traffic,
+) -> Result<Outcome>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+    D: Dial,
+{
+    let mut first = vec![0; BUFFER];
+    let opened = async {
+        let mut remote = dialer.dial().await?;
+        let read = send_startup(&mut remote, message, &mut first);
+        let read = timeout(START_TIMEOUT, read)
+            .await
+            .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+            // In TLS 1.3 a client certificate that was refused shows here, not in the handshake.
+            .or_fail(ErrorKind::Unavailable, || "the database did not answer")?;
+        Ok((remote, read))
+    };
+    let (mut remote, read) = match opened.await {
+        Ok(opened) => opened,
+        Err(error) => {
+            send(local, &Refusal::from(&error)).await;
+            return Err(error);
+        }
+    };
+    let mut local = Counted::new(local, traffic);
+    let pumped = async {
+        local.write_all(&first[..read]).await?;
+        local.flush().await?;
+        drop(first);
+        tokio::io::copy_bidirectional_with_sizes(&mut local, &mut remote, BUFFER, BUFFER).await
+    };
+    // Whoever broke it off, both sides know; clients that are killed do it all the time.
+    if let Err(error) = pumped.await {
+        tracing::debug!(%error, "broken off");
+    }
+    Ok(Outcome::Served)
+}
+
+/// Sends the start-up packet, and waits for the beginning of the answer.
+async fn send_startup<R>(
+    remote: &mut R,
+    message: &StartupMessage,
+    answer: &mut [u8],
+) -> io::Result<usize>
+where
+    R: AsyncRead + AsyncWrite + Unpin,
+{
+    remote.write_all(&message.encode()).await?;
+    remote.flush().await?;
+    match remote.read(answer).await? {
+        0 => Err(io::Error::other("it closed the connection")),
+        read => Ok(read),
+    }
+}
+
+/// Passes a cancel request on. There is no answer to it, so the client cannot be told of failures either.
+async fn cancel<D: Dial>(dialer: &D, packet: &[u8]) -> Result<Outcome> {
+    let message = || "cannot pass a cancel request on";
+    let passed_on = async {
+        let mut remote = dialer.dial().await?;
+        remote
+            .write_all(packet)
+            .await
+            .or_fail(ErrorKind::Unavailable, message)?;
+        remote
+            .flush()
+            .await
+            .or_fail(ErrorKind::Unavailable, message)?;
+        // The server closes when it has acted; how it closes says nothing.
+        let _ = remote.read_to_end(&mut Vec::new()).await;
+        Ok(Outcome::Cancelled)
+    };
+    timeout(CANCEL_TIMEOUT, passed_on)
+        .await
+        .unwrap_or_else(|_| {
+            Err(ErrorKind::Unavailable
+                .error(message())
+                .because(anyhow::anyhow!("no answer in time")))
+        })
+}
+
+async fn refuse<S: AsyncWrite + Unpin>(local: &mut S, malformed: Malformed) -> Error {
+    send(local, &Refusal::from(malformed)).await;
+    ErrorKind::Refused
+        .error("cannot understand the local program")
+        .because(malformed)
+}
+
+/// Tells the client. If it has gone already, nobody is interested.
+async fn send<S: AsyncWrite + Unpin>(local: &mut S, refusal: &Refusal) {
+    let sent = async {
+        local.write_all(&refusal.encode()).await?;
+        local.shutdown().await
+    };
+    if let Err(error) = sent.await {
+        tracing::debug!(%error, "the client left before it was told");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{DuplexStream, duplex};
+
+    use super::super::pgwire::tests::{fields, startup};
+    use super::*;
+
+    /// Has one stream to hand out.
+    struct Once(std::sync::Mutex<Option<DuplexStream>>);
+
+    impl Dial for Once {
+        type Conn = DuplexStream;
+
+        async fn dial(&self) -> Result<DuplexStream> {
+            let stream = self.0.lock().unwrap().take();
+            stream.ok_or_else(|| {
+                ErrorKind::Denied
+                    .error("cannot reach `payments`")
+                    .hint("bsql why payments")
+            })
+        }
+    }
+
+    /// What a client gets that sends `packets` and hears no database, and how that was counted.
+    async fn without_database(packets: &[&[u8]]) -> (Vec<u8>, Outcome) {
+        let (mut client, local) = duplex(1024);
+        let nobody = Once(std::sync::Mutex::new(None));
+        let ada = Startup {
+            user: "ada".to_owned(),
+            application_name: "bsql:ada".to_owned(),
+            read_only: false,
+        };
+        let traffic = Traffic::default();
+        let program = async {
+            for packet in packets {
+                client.write_all(packet).await.unwrap();
+            }
+            client.shutdown().await.unwrap();
+            let mut answer = Vec::new();
+            client.read_to_end(&mut answer).await.unwrap();
+            answer
+        };
+        tokio::join!(program, run(local, &nobody, &ada, &traffic))
+    }
+
+    fn packet(rest: &[u8]) -> Vec<u8> {
+        let length = u32::try_from(rest.len() + 4).unwrap();
+        [&length.to_be_bytes(), rest].concat()
+    }
+
+    const SSL_REQUEST: [u8; 8] = [0, 0, 0, 8, 0x04, 0xd2, 0x16, 0x2f];
+    const GSS_REQUEST: [u8; 8] = [0, 0, 0, 8, 0x04, 0xd2, 0x16, 0x30];
+
+    fn code(error_response: &[u8]) -> String {
+        let fields = fields(error_response);
+        fields
+            .into_iter()
+            .find(|(field, _)| *field == 'C')
+            .unwrap()
+            .1
+    }
+
+    #[tokio::test]
+    async fn the_client_learns_why_there_is_no_database() {
+        let hello = packet(&startup(&[("user", "root")]));
+        let (answer, outcome) = without_database(&[&SSL_REQUEST, &GSS_REQUEST, &hello]).await;
+        assert_eq!(answer[..2], [NOT_ENCRYPTED; 2]);
+        let fields = fields(&answer[2..]);
+        assert!(fields.contains(&('C', "28000".to_owned())));
+        assert!(fields.contains(&('M', "bsql: cannot reach `payments`".to_owned())));
+        assert!(fields.contains(&('H', "bsql why payments".to_owned())));
+        assert!(matches!(outcome, Outcome::Failed(error) if error.kind() == ErrorKind::Denied));
+    }
+
+    #[tokio::test]
+    async fn what_is_not_start_up_is_told_so() {
+        for (nonsense, answered) in [
+            (&b"GET / HTTP/1.1\r\n\r\n"[..], 0),
+            (&[0x16, 0x03, 0x01, 0x02, 0x00, 0x01], 0),
+            (&packet(&[0, 2, 0, 0]), 0),
+            (&[SSL_REQUEST, SSL_REQUEST].concat(), 1),
+        ] {
+            let (answer, outcome) = without_database(&[nonsense]).await;
+            assert_eq!(code(&answer[answered..]), "08P01");
+            assert!(
+                matches!(outcome, Outcome::Failed(error) if error.kind() == ErrorKind::Refused)
+            );
+        }
+    }
+
+    #[tokio::test]
+    async fn who_only_knocks_has_not_failed() {
+        for knock in [&[][..], &[0, 0], &SSL_REQUEST[..6]] {
+            let (answer, outcome) = without_database(&[knock]).await;
+            assert_eq!(answer, b"");
+            assert!(matches!(outcome, Outcome::Left), "{outcome:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_database_that_hangs_up_at_once_is_a_failure_the_client_learns_of() {
+        let (remote, mut database) = duplex(1024);
+        let (mut client, local) = duplex(1024);
+        let dialer = Once(std::sync::Mutex::new(Some(remote)));
+        let ada = Startup {
+            user: "ada".to_owned(),
+            application_name: "bsql:ada".to_owned(),
+            read_only: false,
+        };
+        let traffic = Traffic::default();
+        let rest = async move {
+            client.write_all(&packet(&startup(&[]))).await.unwrap();
+            database.read_u32().await.unwrap();
+            drop(database);
+            let mut answer = Vec::new();
+            client.read_to_end(&mut answer).await.unwrap();
+            answer
+        };
+        let (answer, outcome) = tokio::join!(rest, run(local, &dialer, &ada, &traffic));
+        let fields = fields(&answer);
+        assert!(fields.contains(&('C', "08006".to_owned())));
+        assert!(fields.contains(&('M', "bsql: the database did not answer".to_owned())));
+        assert!(fields.contains(&('D', "it closed the connection".to_owned())));
+        assert!(matches!(outcome, Outcome::Failed(_)));
+    }
+}
