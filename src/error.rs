@@ -20,7 +20,8 @@ pub struct Error {
 /// The result of everything that crosses a room's border.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// Who can act on a failure. Each kind is one exit code; the codes keep clear of 0 to 3, which clients like `psql` use.
+/// Who can act on a failure. Each kind is one exit code; the codes keep clear of 0 to 3, which clients like `psql` use,
+/// but for the one failure where bsql is the client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ErrorKind {
     /// The command line is wrong.
@@ -47,6 +48,8 @@ pub enum ErrorKind {
     Config,
     /// The client program is not installed.
     ClientMissing,
+    /// The database did not run the person's statement.
+    Statement,
     /// Ended by Ctrl-C.
     Interrupted,
     /// Ended by SIGTERM or SIGHUP.
@@ -85,7 +88,7 @@ const fn row(
 }
 
 /// Every exit code that is bsql's own. Any other status is the launched client's.
-pub const EXIT_CODES: [ExitCode; 14] = [
+pub const EXIT_CODES: [ExitCode; 15] = [
     row(
         ErrorKind::Usage,
         64,
@@ -162,6 +165,13 @@ pub const EXIT_CODES: [ExitCode; 14] = [
         127,
         "client-missing",
         "the client program is not installed",
+        None,
+    ),
+    row(
+        ErrorKind::Statement,
+        1,
+        "statement",
+        "the database did not run the statement, as with `psql -c`",
         None,
     ),
     row(
@@ -311,6 +321,7 @@ mod tests {
         codes.sort_unstable();
         codes.dedup();
         assert_eq!(codes.len(), EXIT_CODES.len());
+        codes.retain(|code| *code != ErrorKind::Statement.code());
         assert!(
             codes.iter().all(|code| *code > 3),
             "0 to 3 are the clients' own"

@@ -1,1 +1,38 @@
-//! The database, when bsql itself speaks to it.
+//! The database, when bsql itself speaks to it: for `bsql query`, for `connect -c`, and to prove a login before anything
+//! says "ready".
+//!
+//! The stream is somebody else's business, and so is how rows look: a [`Connection`] works over any stream, and hands rows
+//! to a [`RowSink`] as they come, so that memory does not grow with the answer.
+
+mod connection;
+mod failure;
+mod rows;
+mod shared;
+#[cfg(test)]
+#[cfg(unix)]
+mod test_server;
+
+pub use connection::Connection;
+pub use failure::{ServerError, is_user_refused};
+pub use rows::{Column, ColumnKind, Notice, RowSink};
+
+use std::time::Duration;
+
+use crate::secret::Secret;
+
+/// How to sign in to a database.
+#[derive(Debug, Clone)]
+pub struct Login {
+    /// The database within the instance.
+    pub database: String,
+    /// The database user.
+    pub user: String,
+    /// For users that are not IAM's: those are known by the stream's certificate.
+    pub password: Option<Secret>,
+    /// Shown in `pg_stat_activity`.
+    pub application_name: String,
+    /// Asks the server for read-only transactions. A guard rail: a statement can turn it off again.
+    pub read_only: bool,
+    /// The server ends statements that take longer.
+    pub statement_timeout: Option<Duration>,
+}

@@ -13,10 +13,10 @@ pub const LONGEST_FIRST_PACKET: usize = 10_000;
 /// "No": the answer to a request for TLS or GSSAPI. The local end needs neither.
 pub const NOT_ENCRYPTED: u8 = b'N';
 
-/// Special "protocol versions" (`pqcomm.h`): 1234 in the upper half.
-const CANCEL_REQUEST: u32 = 1234 << 16 | 5678;
-const SSL_REQUEST: u32 = 1234 << 16 | 5679;
-const GSS_ENCRYPTION_REQUEST: u32 = 1234 << 16 | 5680;
+/// Special "protocol versions" (`pqcomm.h`): 1234 in the upper half, and 5678 and up in the lower.
+const CANCEL_REQUEST: u32 = 0x04d2_162e;
+const SSL_REQUEST: u32 = 0x04d2_162f;
+const GSS_ENCRYPTION_REQUEST: u32 = 0x04d2_1630;
 /// The only major version since PostgreSQL 7.4; minor versions are negotiated with the server.
 const MAJOR_VERSION: u32 = 3;
 /// As an option and as a parameter of its own.
@@ -40,7 +40,7 @@ pub enum FirstPacket {
 pub enum Malformed {
     /// The length field is out of bounds.
     Length(u32),
-    /// TLS without an SSLRequest, as clients of PostgreSQL 17 do with `sslnegotiation=direct`.
+    /// TLS without an `SSLRequest`, as clients of PostgreSQL 17 do with `sslnegotiation=direct`.
     DirectTls,
     /// A protocol version that is not 3.x.
     Version(u32),
@@ -103,7 +103,7 @@ impl FirstPacket {
     }
 }
 
-fn parse_parameters(mut body: &[u8]) -> Result<Vec<(Vec<u8>, Vec<u8>)>, Malformed> {
+fn parse_parameters(mut body: &[u8]) -> Result<Vec<Parameter>, Malformed> {
     let mut parameters = Vec::new();
     loop {
         let name = take_string(&mut body)?;
@@ -131,11 +131,14 @@ fn framed(rest: &[u8]) -> Vec<u8> {
     [&length.to_be_bytes(), rest].concat()
 }
 
+/// A name and its value.
+type Parameter = (Vec<u8>, Vec<u8>);
+
 /// A session's parameters as the client asked for them. Bytes, because the encoding is not agreed on yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StartupMessage {
     version: u32,
-    parameters: Vec<(Vec<u8>, Vec<u8>)>,
+    parameters: Vec<Parameter>,
 }
 
 impl StartupMessage {
@@ -206,7 +209,7 @@ fn push_string(packet: &mut Vec<u8>, string: &[u8]) {
     packet.push(0);
 }
 
-/// A FATAL ErrorResponse: why there is no session.
+/// A FATAL `ErrorResponse`: why there is no session.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refusal {
     /// The SQLSTATE, see <https://www.postgresql.org/docs/current/errcodes-appendix.html>.
@@ -303,7 +306,7 @@ pub(super) mod tests {
         }
     }
 
-    /// The fields of a whole ErrorResponse.
+    /// The fields of a whole `ErrorResponse`.
     pub(in crate::tunnel) fn fields(message: &[u8]) -> Vec<(char, String)> {
         let (tag, rest) = message.split_first().unwrap();
         let (length, mut rest) = rest.split_first_chunk().unwrap();

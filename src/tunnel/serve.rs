@@ -181,7 +181,7 @@ mod tests {
     use super::*;
     use crate::error::ErrorKind;
 
-    /// AuthenticationOk.
+    /// `AuthenticationOk`.
     const WELCOME: &[u8] = b"R\0\0\0\x08\0\0\0\0";
 
     /// Hands the other ends of its streams to the test, which plays the database.

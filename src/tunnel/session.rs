@@ -114,8 +114,7 @@ where
         let read = timeout(START_TIMEOUT, read)
             .await
             .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
-            // In TLS 1.3 a client certificate that was refused shows here, not in the handshake.
-            .or_fail(ErrorKind::Unavailable, || "the database did not answer")?;
+            .map_err(unanswered)?;
         Ok((remote, read))
     };
     let (mut remote, read) = match opened.await {
@@ -154,6 +153,16 @@ where
         0 => Err(io::Error::other("it closed the connection")),
         read => Ok(read),
     }
+}
+
+/// Why the database said nothing. In TLS 1.3 a client certificate that was refused shows here, not in the handshake, as
+/// "invalid data".
+fn unanswered(error: io::Error) -> Error {
+    let kind = match error.kind() {
+        io::ErrorKind::InvalidData => ErrorKind::Refused,
+        _ => ErrorKind::Unavailable,
+    };
+    kind.error("the database did not answer").because(error)
 }
 
 /// Passes a cancel request on. There is no answer to it, so the client cannot be told of failures either.
