@@ -33,7 +33,7 @@ pub struct Control {
 }
 
 /// What is running.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Status {
     /// The process that all of it runs in.
     pub pid: u32,
@@ -52,29 +52,29 @@ pub struct Status {
 }
 
 /// An instance.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct InstanceStatus {
     /// `project:region:instance`.
     pub connection_name: String,
     /// The database on it.
-    pub database: &'static str,
+    pub database: String,
     /// Who may connect, by mail address.
-    pub clients: &'static [&'static str],
+    pub clients: Vec<String>,
 }
 
 /// Somebody who can sign in.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct PersonStatus {
     /// The user name.
-    pub id: &'static str,
+    pub id: String,
     /// The mail address.
-    pub email: &'static str,
+    pub email: String,
     /// The name to show.
-    pub name: &'static str,
+    pub name: String,
     /// What they do.
-    pub role: &'static str,
+    pub role: String,
     /// Their Backstage groups.
-    pub groups: &'static [&'static str],
+    pub groups: Vec<String>,
 }
 
 impl Status {
@@ -91,26 +91,30 @@ impl Status {
     }
 }
 
-impl From<&'static Instance> for InstanceStatus {
-    fn from(instance: &'static Instance) -> Self {
+impl From<&Instance> for InstanceStatus {
+    fn from(instance: &Instance) -> Self {
         Self {
             connection_name: format!("{}:{}:{}", instance.project, instance.region, instance.name),
-            database: instance.database,
-            clients: instance.clients,
+            database: instance.database.to_owned(),
+            clients: owned(instance.clients),
         }
     }
 }
 
-impl From<&'static Person> for PersonStatus {
-    fn from(person: &'static Person) -> Self {
+impl From<&Person> for PersonStatus {
+    fn from(person: &Person) -> Self {
         Self {
-            id: person.id,
-            email: person.email,
-            name: person.name,
-            role: person.role,
-            groups: person.groups,
+            id: person.id.to_owned(),
+            email: person.email.to_owned(),
+            name: person.name.to_owned(),
+            role: person.role.to_owned(),
+            groups: owned(person.groups),
         }
     }
+}
+
+fn owned(texts: &[&str]) -> Vec<String> {
+    texts.iter().map(ToString::to_string).collect()
 }
 
 /// What the control server works on.

@@ -260,14 +260,14 @@ mod tests {
                 assert_eq!(answer.status, 401, "{method} {path}");
             }
         }
-        let status: Value = ask(&sandbox, "GET", "status", &token, "")
+        let status: Status = ask(&sandbox, "GET", "status", &token, "")
             .await
             .json()
             .unwrap();
-        assert_eq!(status["pid"], std::process::id());
-        assert_eq!(status["people"][2]["id"], "chloe");
+        assert_eq!(status.pid, std::process::id());
+        assert_eq!(status.people[2].groups, ["platform", "on-call"]);
         assert_eq!(
-            status["instances"][4]["connection_name"],
+            status.instances[4].connection_name,
             "acme-staging:europe-west4:ledger"
         );
 
@@ -275,10 +275,7 @@ mod tests {
         let answer = ask(&sandbox, "POST", "faults", &token, body).await;
         assert_eq!(answer.status, 200);
         let http = http();
-        let metadata = format!(
-            "{}/.well-known/openid-configuration",
-            status["issuer"].as_str().unwrap()
-        );
+        let metadata = format!("{}/.well-known/openid-configuration", status.issuer);
         let request = http.get(metadata.parse().unwrap());
         assert_eq!(http.send("it", request).await.unwrap().status, 503);
         let faults: Value = ask(&sandbox, "GET", "faults", &token, "")

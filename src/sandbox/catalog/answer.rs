@@ -9,7 +9,6 @@ use axum::response::{IntoResponse, Response};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
 use serde::Serialize;
-use serde_json::json;
 
 /// A refusal, to be told with the request that it answers.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,6 +19,34 @@ pub(super) struct ApiError {
     pub(super) message: String,
     /// In seconds.
     pub(super) retry_after: Option<u64>,
+}
+
+/// As a production server writes it, without the stack.
+#[derive(Debug, Serialize)]
+struct ErrorBody<'a> {
+    error: ErrorPart<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    request: Option<RequestPart<'a>>,
+    response: ResponsePart,
+}
+
+#[derive(Debug, Serialize)]
+struct ErrorPart<'a> {
+    name: &'static str,
+    message: &'a str,
+}
+
+#[derive(Debug, Serialize)]
+struct RequestPart<'a> {
+    method: &'a str,
+    /// Relative to the plugin.
+    url: String,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ResponsePart {
+    status_code: u16,
 }
 
 impl ApiError {
@@ -67,14 +94,21 @@ impl ApiError {
     }
 
     fn render(&self, method: &Method, uri: &Uri) -> Response {
-        let mut body = json!({
-            "error": { "name": self.name, "message": self.message },
-            "response": { "statusCode": self.status.as_u16() },
-        });
         // The rate limiter answers before there is a request to tell about.
-        if self.status != StatusCode::TOO_MANY_REQUESTS {
-            body["request"] = json!({ "method": method.as_str(), "url": uri.to_string() });
-        }
+        let limited = self.status == StatusCode::TOO_MANY_REQUESTS;
+        let body = ErrorBody {
+            error: ErrorPart {
+                name: self.name,
+                message: &self.message,
+            },
+            request: (!limited).then(|| RequestPart {
+                method: method.as_str(),
+                url: uri.to_string(),
+            }),
+            response: ResponsePart {
+                status_code: self.status.as_u16(),
+            },
+        };
         let mut response = (self.status, Json(body)).into_response();
         if let Some(seconds) = self.retry_after {
             response.headers_mut().insert(RETRY_AFTER, seconds.into());

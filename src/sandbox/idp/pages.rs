@@ -19,7 +19,7 @@ const STYLE: &str = include_str!("pages.css");
 pub(super) fn sign_in(request: &AuthorizationRequest, id: &str) -> impl IntoResponse + use<> {
     let body = format!(
         "<h1>Sign in to Acme</h1>\
-         <p class=lead><strong>{app}</strong> on this computer asks to know who you are.</p>\
+         <p class=lead><strong>{app}</strong> on this computer asks for:</p>\
          {scopes}\
          <form method=post action=/sign-in>\
          <input type=hidden name=request value=\"{id}\">\
@@ -58,7 +58,7 @@ pub(super) fn enter_code(wrong: Option<&str>) -> impl IntoResponse + use<> {
 pub(super) fn confirm_code(asking: &Asking, client: &Client) -> impl IntoResponse + use<> {
     let body = format!(
         "<h1>Sign in on another device</h1>\
-         <p class=lead><strong>{app}</strong> on a device asks to know who you are. Go on only if it shows this code:</p>\
+         <p class=lead><strong>{app}</strong> on a device wants to sign you in. Go on only if it shows this code:</p>\
          <p class=code>{code}</p>\
          {scopes}\
          <form method=post action=/device>\
@@ -157,11 +157,11 @@ fn people(hint: Option<&str>) -> String {
 /// What the application will get, in words.
 fn scopes(scope: &str) -> String {
     let words = scope.split(' ').filter_map(|scope| match scope {
-        "openid" => Some("who you are"),
+        "openid" => Some("your user name"),
         "email" => Some("your mail address"),
         "profile" => Some("your name"),
         "groups" => Some("your groups"),
-        "offline_access" => Some("to stay signed in until tomorrow"),
+        "offline_access" => Some("leave to stay signed in until tomorrow"),
         _ => None,
     });
     let mut html = String::from("<ul class=scopes aria-label=\"What it asks for\">");
