@@ -110,7 +110,7 @@ impl Reading<'_> {
         match (annotated(PROJECT), annotated(INSTANCE)) {
             (Some(project), Some(instance)) => InstanceLocator::without_region(project, instance)
                 .map_err(|cause| {
-                    self.wrong(format!(
+                    self.wrong(&format!(
                         "annotations `{PROJECT}` and `{INSTANCE}` of {self}"
                     ))
                     .because(cause)
@@ -197,23 +197,21 @@ impl Reading<'_> {
         };
         match value.parse() {
             Ok(parsed) => Ok(Some(parsed)),
-            Err(_) => {
-                Err(self
-                    .wrong(format!("annotation `{key}` of {self}"))
-                    .because(anyhow::anyhow!(
-                        "it is `{}` and must be {expected}",
-                        printable(value)
-                    )))
-            }
+            Err(_) => Err(self
+                .wrong(&format!("annotation `{key}` of {self}"))
+                .because(anyhow::anyhow!(
+                    "it is `{}` and must be {expected}",
+                    printable(value)
+                ))),
         }
     }
 
     fn half(&self, there: &str, missing: &str) -> Error {
-        self.wrong(format!("annotation `{there}` of {self}"))
+        self.wrong(&format!("annotation `{there}` of {self}"))
             .because(anyhow::anyhow!("it means nothing without `{missing}`"))
     }
 
-    fn wrong(&self, what: String) -> Error {
+    fn wrong(&self, what: &str) -> Error {
         ErrorKind::Catalog
             .error(format!("cannot use {what}"))
             .hint(format!("tell {}", self.owner()))
@@ -241,9 +239,9 @@ fn console_instance(link: &str) -> Option<InstanceLocator> {
         return None;
     }
     let mut path = url.path_segments()?;
-    let instance = match (path.next(), path.next(), path.next()) {
-        (Some("sql"), Some("instances"), Some(instance)) => instance,
-        _ => return None,
+    let (Some("sql"), Some("instances"), Some(instance)) = (path.next(), path.next(), path.next())
+    else {
+        return None;
     };
     let (_, project) = url.query_pairs().find(|(key, _)| key == "project")?;
     InstanceLocator::without_region(&project, instance).ok()

@@ -6,12 +6,13 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use reqwest::{RequestBuilder, StatusCode, header};
+use reqwest::{RequestBuilder, StatusCode};
 use serde::{Deserialize, Serialize};
 use url::Url;
 
 use super::conventions::Conventions;
 use super::entity::{Entity, EntityRef};
+use super::refusal::{Problem, is_web_page, refusal};
 use crate::error::{Error, ErrorKind, Result, ResultExt as _, printable};
 use crate::http::{Answer, HttpClient};
 use crate::secret::Secret;
@@ -109,20 +110,6 @@ struct ByRefs {
 #[derive(Deserialize)]
 struct ByRefsAnswer {
     items: Vec<Option<Entity>>,
-}
-
-/// Backstage's error body.
-#[derive(Deserialize)]
-struct Problem {
-    error: ProblemDetail,
-}
-
-#[derive(Deserialize)]
-struct ProblemDetail {
-    #[serde(default)]
-    name: String,
-    #[serde(default)]
-    message: String,
 }
 
 impl<B: BearerSource> CatalogClient<B> {
@@ -276,15 +263,17 @@ impl<B: BearerSource> CatalogClient<B> {
     /// Filters for databases that fulfil `condition`, which starts with a comma.
     fn database_filters(&self, condition: &str) -> Vec<String> {
         let conventions = &self.conventions;
-        let types = conventions.database_types.iter();
-        let typed: String = types.map(|known| format!(",spec.type={known}")).collect();
+        let types: Vec<String> = conventions
+            .database_types
+            .iter()
+            .map(|known| format!(",spec.type={known}"))
+            .collect();
+        let resources = format!("kind=resource{}{condition}", types.concat());
         let annotated = conventions
             .telling_annotations()
             .map(|key| format!("metadata.annotations.{key}{condition}"));
         // The same key twice means either, different keys mean both, and several filters mean any.
-        std::iter::once(format!("kind=resource{typed}{condition}"))
-            .chain(annotated)
-            .collect()
+        std::iter::once(resources).chain(annotated).collect()
     }
 
     async fn by_query(&self, query: Query<'_>) -> Result<Vec<Entity>> {
@@ -331,10 +320,9 @@ impl<B: BearerSource> CatalogClient<B> {
                 .ask(request().query(&[("totalItems", "exclude")]))
                 .await?;
             let unknown = answer.status == StatusCode::BAD_REQUEST
-                && answer.json::<Problem>().is_ok_and(|problem| {
-                    problem.error.message.contains("Unknown query parameter")
-                        && problem.error.message.contains("totalItems")
-                });
+                && answer
+                    .json::<Problem>()
+                    .is_ok_and(|problem| problem.is_about_unknown("totalItems"));
             if !unknown {
                 return Ok(answer);
             }
@@ -371,7 +359,7 @@ impl<B: BearerSource> CatalogClient<B> {
         what: impl FnOnce() -> String,
     ) -> Result<T> {
         if answer.status != StatusCode::OK || is_web_page(answer) {
-            return Err(self.refusal(answer));
+            return Err(refusal(&self.base_url, answer));
         }
         answer.json().map_err(|cause| self.unreadable(what, cause))
     }
@@ -385,94 +373,6 @@ impl<B: BearerSource> CatalogClient<B> {
             ))
             .because(cause)
             .hint("check that `backstage.url` is the URL of a Backstage backend")
-    }
-
-    /// What an answer that is not the thing asked for means.
-    fn refusal(&self, answer: &Answer) -> Error {
-        let status = answer.status;
-        let base_url = &self.base_url;
-        if status.is_redirection() || is_web_page(answer) {
-            return self.proxy_in_front(answer);
-        }
-        let cause = || anyhow::anyhow!("{}", said(answer));
-        match status {
-            StatusCode::UNAUTHORIZED => ErrorKind::Denied
-                .error(format!("the catalog at `{base_url}` does not accept your sign-in"))
-                .because(cause())
-                .hint("bsql login --force")
-                .hint("if that does not help: `backstage.auth` must name a way to sign in that this Backstage is set up for"),
-            StatusCode::FORBIDDEN => ErrorKind::Denied
-                .error(format!("you may not read the catalog at `{base_url}`"))
-                .because(cause())
-                .hint("ask your Backstage administrators for the permission `catalog.entity.read`"),
-            StatusCode::NOT_FOUND => ErrorKind::Config
-                .error(format!("there is no catalog at `{base_url}`"))
-                .because(cause())
-                .hint("set `backstage.url` to the URL of the Backstage backend (its `backend.baseUrl`)"),
-            StatusCode::TOO_MANY_REQUESTS => {
-                let wait = answer.retry_after().map_or_else(
-                    || "wait a minute".to_owned(),
-                    |seconds| format!("wait {seconds} s"),
-                );
-                ErrorKind::TryLater
-                    .error("the catalog has had too many requests from here")
-                    .because(cause())
-                    .hint(format!("{wait} and run it again"))
-            }
-            StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE | StatusCode::URI_TOO_LONG => {
-                ErrorKind::Unavailable
-                    .error(format!("the catalog at `{base_url}` does not take requests this long"))
-                    .because(cause())
-                    .hint("ask for fewer owners at once: bsql ls --owner group:default/NAME")
-            }
-            StatusCode::BAD_REQUEST => ErrorKind::Internal
-                .error(format!("the catalog at `{base_url}` does not understand the request"))
-                .because(cause()),
-            _ => ErrorKind::Unavailable
-                .error(format!("the catalog at `{base_url}` is failing"))
-                .because(cause())
-                .hint("wait a minute and run it again; if it stays, tell your Backstage administrators"),
-        }
-    }
-
-    fn proxy_in_front(&self, answer: &Answer) -> Error {
-        let host = location_host(answer);
-        let cause = match &host {
-            Some(host) => anyhow::anyhow!("it sends to `{}`", printable(host)),
-            None => anyhow::anyhow!("status {}, a web page", answer.status.as_u16()),
-        };
-        ErrorKind::Config
-            .error(format!("not the catalog but a web page answers at `{}`", self.base_url))
-            .because(cause)
-            .hint("set `backstage.url` to the URL of the Backstage backend, not of its web interface")
-            .hint("if an auth proxy stands in front of Backstage, ask who runs it for a way in for programs")
-    }
-}
-
-/// Whether this is HTML: what a sign-in page or the web interface answers, whatever the status.
-fn is_web_page(answer: &Answer) -> bool {
-    let kind = answer.headers.get(header::CONTENT_TYPE);
-    kind.and_then(|kind| kind.to_str().ok())
-        .is_some_and(|kind| kind.to_ascii_lowercase().starts_with("text/html"))
-}
-
-/// The host that a redirect leads to. The rest of the URL may hold other people's secrets.
-fn location_host(answer: &Answer) -> Option<String> {
-    let location = answer.headers.get(header::LOCATION)?.to_str().ok()?;
-    Some(Url::parse(location).ok()?.host_str()?.to_owned())
-}
-
-/// What the server says about its refusal. Its message may be empty.
-fn said(answer: &Answer) -> String {
-    let status = answer.status.as_u16();
-    let text = match answer.json::<Problem>() {
-        Ok(Problem { error }) if error.message.is_empty() => error.name,
-        Ok(Problem { error }) => error.message,
-        Err(_) => answer.excerpt(),
-    };
-    match printable(&text) {
-        text if text.is_empty() => format!("status {status}"),
-        text => format!("status {status}: {text}"),
     }
 }
 

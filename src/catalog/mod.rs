@@ -8,6 +8,7 @@ mod client;
 mod conventions;
 mod entity;
 mod lookup;
+mod refusal;
 
 pub use client::{BearerSource, CatalogClient, Person};
 pub use conventions::{Conventions, Environments};

@@ -291,7 +291,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::loopback::{Response, Server};
+    use crate::loopback::{Request, Response, Server};
     use crate::secret::Secret;
 
     fn token(text: &str) -> AccessToken {
@@ -349,7 +349,7 @@ mod tests {
         assert_eq!(name.to_string(), "p:europe-west1:i");
         client.locate(&token("t"), &instance()).await.unwrap();
         let requests = server.requests();
-        let paths: Vec<&str> = requests.iter().map(|request| request.path()).collect();
+        let paths: Vec<&str> = requests.iter().map(Request::path).collect();
         assert_eq!(
             paths,
             [

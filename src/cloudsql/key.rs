@@ -25,10 +25,13 @@ impl ClientKey {
     ///
     /// The thread ends by itself; a process that ends earlier takes it along.
     pub fn generate_in_background() -> PendingKey {
-        let (done, pending) = watch::channel(None);
+        let (done, pending) = watch::channel(State::Pending);
         std::thread::spawn(move || {
             // Nobody may be waiting any more.
-            let _ = done.send(Some(Self::generate().map(Arc::new)));
+            let _ = done.send(match Self::generate() {
+                Some(key) => State::Made(Arc::new(key)),
+                None => State::Failed,
+            });
         });
         PendingKey(pending)
     }
@@ -44,7 +47,7 @@ impl ClientKey {
         })
     }
 
-    /// The public key as PEM of SubjectPublicKeyInfo (RFC 7468 section 13).
+    /// The public key as PEM of `SubjectPublicKeyInfo` (RFC 7468 section 13).
     pub fn public_key_pem(&self) -> &str {
         &self.public_key_pem
     }
@@ -63,18 +66,29 @@ impl fmt::Debug for ClientKey {
 
 /// A key that is being made.
 #[derive(Debug, Clone)]
-pub struct PendingKey(watch::Receiver<Option<Option<Arc<ClientKey>>>>);
+pub struct PendingKey(watch::Receiver<State>);
+
+#[derive(Debug)]
+enum State {
+    Pending,
+    Made(Arc<ClientKey>),
+    Failed,
+}
 
 impl PendingKey {
     /// The key, as soon as there is one. Cancel safe.
     pub async fn ready(&self) -> Result<Arc<ClientKey>> {
         let mut pending = self.0.clone();
-        // An error means that the thread panicked.
-        let key = match pending.wait_for(Option::is_some).await {
-            Ok(made) => made.clone().flatten(),
-            Err(_) => None,
-        };
-        key.ok_or_else(|| ErrorKind::Internal.error("cannot make a key pair"))
+        let made = pending
+            .wait_for(|state| !matches!(state, State::Pending))
+            .await;
+        match made.as_deref() {
+            Ok(State::Made(key)) => Ok(Arc::clone(key)),
+            // An error means that the thread panicked.
+            Ok(State::Failed | State::Pending) | Err(_) => {
+                Err(ErrorKind::Internal.error("cannot make a key pair"))
+            }
+        }
     }
 }
 
@@ -87,8 +101,7 @@ fn pem(label: &str, der: &[u8]) -> String {
         pem.push_str(&String::from_utf8_lossy(line));
         pem.push('\n');
     }
-    pem.push_str(&format!("-----END {label}-----\n"));
-    pem
+    pem + &format!("-----END {label}-----\n")
 }
 
 #[cfg(test)]

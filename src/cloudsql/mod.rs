@@ -16,7 +16,8 @@ mod info;
 mod key;
 mod name;
 mod refusal;
-#[cfg(all(test, feature = "sandbox"))]
+#[cfg(test)]
+#[cfg(feature = "sandbox")]
 mod stand_in;
 mod verify;
 mod workforce;
