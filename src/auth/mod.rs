@@ -1,1 +1,23 @@
-//! The identity provider.
+//! The identity provider: signing a person in, keeping the session fresh, ending it.
+//!
+//! OpenID Connect for a public client on a person's machine: the authorization code grant with PKCE over a loopback
+//! redirect (RFC 8252), the device grant (RFC 8628), and a pasted address where neither works. `Session` is what the
+//! rest of bsql sees; it hands out tokens that have been checked and are not about to end, and it is careful with the
+//! refresh token, which most providers let be used once.
+//!
+//! "The provider said no" ([`SignedOut`](crate::error::ErrorKind::SignedOut)) and "the provider was not reached"
+//! ([`Unavailable`](crate::error::ErrorKind::Unavailable)) are never mixed up: only the first ends a session. This room
+//! knows nothing of Google, of Backstage, of the configuration or of the terminal.
+
+mod id_token;
+mod jwks;
+mod metadata;
+mod proof;
+mod provider;
+mod refusal;
+mod token;
+
+pub use id_token::Claims;
+pub use metadata::Metadata;
+pub use provider::{IdentityProvider, TokenHint};
+pub use token::TokenSet;
