@@ -9,15 +9,20 @@
 //! ([`Unavailable`](crate::error::ErrorKind::Unavailable)) are never mixed up: only the first ends a session. This room
 //! knows nothing of Google, of Backstage, of the configuration or of the terminal.
 
+mod file_store;
 mod id_token;
 mod jwks;
+mod lock;
 mod metadata;
 mod proof;
 mod provider;
 mod refusal;
+mod store;
 mod token;
 
+pub use file_store::FileStore;
 pub use id_token::Claims;
 pub use metadata::Metadata;
 pub use provider::{IdentityProvider, TokenHint};
+pub use store::{MemoryStore, StoreKey, TokenStore};
 pub use token::TokenSet;

@@ -1,0 +1,146 @@
+//! Where tokens stay between two runs.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use ring::digest::{Context, SHA256};
+
+use super::token::TokenSet;
+use crate::error::Result;
+
+/// Which session: everything that changes what the tokens are belongs here.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct StoreKey {
+    /// The provider, without a slash at the end.
+    pub issuer: String,
+    /// The client that the tokens are for.
+    pub client_id: String,
+    /// What was asked for, sorted.
+    pub scopes: Vec<String>,
+}
+
+impl StoreKey {
+    /// The key of the session at `issuer`. Order and repetition of scopes do not matter.
+    pub fn new(issuer: &str, client_id: &str, scopes: &[String]) -> Self {
+        let mut scopes = scopes.to_vec();
+        scopes.sort_unstable();
+        scopes.dedup();
+        Self {
+            issuer: issuer.trim_end_matches('/').to_owned(),
+            client_id: client_id.to_owned(),
+            scopes,
+        }
+    }
+
+    /// A name for files and keyring entries: 64 hexadecimal digits. Says nothing about the company.
+    pub fn file_name(&self) -> String {
+        use std::fmt::Write as _;
+
+        let mut hash = Context::new(&SHA256);
+        let parts = [&self.issuer, &self.client_id];
+        for part in parts.into_iter().chain(&self.scopes) {
+            // The length first: otherwise two keys could be cut differently and still be the same.
+            hash.update(&part.len().to_be_bytes());
+            hash.update(part.as_bytes());
+        }
+        let mut name = String::with_capacity(64);
+        for byte in hash.finish().as_ref() {
+            write!(name, "{byte:02x}").expect("a String takes everything");
+        }
+        name
+    }
+}
+
+/// Keeps token sets. Called on a thread that may block.
+pub trait TokenStore: Send + Sync + 'static {
+    /// What it is, for `whoami`: "the file `…`".
+    fn name(&self) -> String;
+
+    /// The tokens of a session; None when there are none.
+    fn load(&self, key: &StoreKey) -> Result<Option<TokenSet>>;
+
+    /// Keeps the tokens, in place of those before. When it returns, they survive a crash.
+    fn save(&self, key: &StoreKey, tokens: &TokenSet) -> Result<()>;
+
+    /// Forgets the tokens, if there are any.
+    fn delete(&self, key: &StoreKey) -> Result<()>;
+}
+
+/// Keeps tokens as long as the process lives: for CI, and for those who want nothing on disk.
+#[derive(Debug, Default)]
+pub struct MemoryStore {
+    sessions: Mutex<HashMap<StoreKey, TokenSet>>,
+}
+
+impl MemoryStore {
+    fn sessions(&self) -> MutexGuard<'_, HashMap<StoreKey, TokenSet>> {
+        // A map is whole even if somebody panicked while holding it.
+        self.sessions.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl TokenStore for MemoryStore {
+    fn name(&self) -> String {
+        "memory".to_owned()
+    }
+
+    fn load(&self, key: &StoreKey) -> Result<Option<TokenSet>> {
+        Ok(self.sessions().get(key).cloned())
+    }
+
+    fn save(&self, key: &StoreKey, tokens: &TokenSet) -> Result<()> {
+        self.sessions().insert(key.clone(), tokens.clone());
+        Ok(())
+    }
+
+    fn delete(&self, key: &StoreKey) -> Result<()> {
+        self.sessions().remove(key);
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(issuer: &str, client_id: &str, scopes: &[&str]) -> StoreKey {
+        let scopes: Vec<String> = scopes.iter().map(|&scope| scope.to_owned()).collect();
+        StoreKey::new(issuer, client_id, &scopes)
+    }
+
+    #[test]
+    fn one_session_has_one_name() {
+        let name = key("https://op", "bsql", &["openid", "email"]).file_name();
+        assert_eq!(name.len(), 64);
+        assert_eq!(
+            key("https://op/", "bsql", &["email", "openid", "email"]).file_name(),
+            name
+        );
+        for other in [
+            key("https://op2", "bsql", &["openid", "email"]),
+            key("https://op", "bsql2", &["openid", "email"]),
+            key("https://op", "bsql", &["openid"]),
+            key("https://opb", "sql", &["openid", "email"]),
+            key("https://op", "bsql", &["openidemail"]),
+        ] {
+            assert_ne!(other.file_name(), name, "{other:?}");
+        }
+    }
+
+    #[test]
+    fn memory_keeps_sessions_apart() {
+        let store = MemoryStore::default();
+        let tokens = TokenSet {
+            id_token: "i".to_owned().into(),
+            access_token: "a".to_owned().into(),
+            refresh_token: None,
+            expires_at: jiff::Timestamp::UNIX_EPOCH,
+        };
+        let one = key("https://op", "bsql", &[]);
+        store.save(&one, &tokens).unwrap();
+        assert_eq!(store.load(&one).unwrap(), Some(tokens));
+        assert_eq!(store.load(&key("https://op", "x", &[])).unwrap(), None);
+        store.delete(&one).unwrap();
+        assert_eq!(store.load(&one).unwrap(), None);
+    }
+}
