@@ -9,20 +9,33 @@
 //! ([`Unavailable`](crate::error::ErrorKind::Unavailable)) are never mixed up: only the first ends a session. This room
 //! knows nothing of Google, of Backstage, of the configuration or of the terminal.
 
+mod authorization;
+mod browser;
+pub mod browser_command;
+mod callback;
 mod file_store;
+mod flow;
 mod id_token;
 mod jwks;
 mod lock;
 mod metadata;
+mod page;
+mod paste;
+mod prompt;
 mod proof;
 mod provider;
 mod refusal;
 mod store;
+#[cfg(test)]
+mod test_provider;
 mod token;
 
+pub use callback::{LoopbackHost, Redirect};
 pub use file_store::FileStore;
+pub use flow::{Flow, Surroundings, choose};
 pub use id_token::Claims;
 pub use metadata::Metadata;
+pub use prompt::{LoginPrompt, PastedLine};
 pub use provider::{IdentityProvider, TokenHint};
 pub use store::{MemoryStore, StoreKey, TokenStore};
 pub use token::TokenSet;
