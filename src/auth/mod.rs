@@ -13,6 +13,7 @@ mod authorization;
 mod browser;
 pub mod browser_command;
 mod callback;
+mod device;
 mod file_store;
 mod flow;
 mod id_token;
