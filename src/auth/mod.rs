@@ -1,7 +1,7 @@
 //! The identity provider: signing a person in, keeping the session fresh, ending it.
 //!
 //! OpenID Connect for a public client on a person's machine: the authorization code grant with PKCE over a loopback
-//! redirect (RFC 8252), the device grant (RFC 8628), and a pasted address where neither works. `Session` is what the
+//! redirect (RFC 8252), the device grant (RFC 8628), and a pasted address where neither works. [`Session`] is what the
 //! rest of bsql sees; it hands out tokens that have been checked and are not about to end, and it is careful with the
 //! refresh token, which most providers let be used once.
 //!
@@ -26,6 +26,7 @@ mod prompt;
 mod proof;
 mod provider;
 mod refusal;
+mod session;
 mod store;
 #[cfg(test)]
 mod test_provider;
@@ -38,5 +39,6 @@ pub use id_token::Claims;
 pub use metadata::Metadata;
 pub use prompt::{LoginPrompt, PastedLine};
 pub use provider::{IdentityProvider, TokenHint};
+pub use session::{IdentityOptions, Session, SignIn, SignedOut};
 pub use store::{MemoryStore, StoreKey, TokenStore};
 pub use token::TokenSet;
