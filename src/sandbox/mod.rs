@@ -10,8 +10,12 @@ mod catalog;
 pub mod company;
 mod control;
 pub mod faults;
+mod google;
 mod http;
 mod idp;
+mod instance;
+mod pki;
+mod postgres;
 mod profile;
 mod world;
 

@@ -1,0 +1,168 @@
+//! Google Cloud as bsql sees it: the Security Token Service, OAuth, IAM Credentials and the SQL Admin API on one port,
+//! and the instances' doors, to which the certificates that the API signs open.
+
+mod iam_credentials;
+pub(in crate::sandbox) mod principals;
+mod refusal;
+mod sql_admin;
+#[cfg(test)]
+mod tests;
+mod token_endpoints;
+pub(in crate::sandbox) mod tokens;
+
+use std::net::Ipv4Addr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::http::{HeaderMap, header};
+use axum::routing::{get, post};
+use jiff::SignedDuration;
+use tokio::net::TcpListener;
+use tokio_util::sync::{CancellationToken, DropGuard};
+use tokio_util::task::TaskTracker;
+use url::Url;
+
+use self::refusal::ApiError;
+use self::tokens::{Grant, Tokens};
+use super::faults::FaultBox;
+use super::idp::SubjectTokens;
+use super::instance::{Doors, ServedInstance};
+use super::postgres::Engine;
+use crate::error::{ErrorKind, Result, ResultExt as _};
+
+/// Requests are answered in no time; only a client that never finishes asking can be waited for in vain.
+const STOP_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// The running Google Cloud. Everything ends when it is dropped; [`stop`](Self::stop) also waits for that.
+#[derive(Debug)]
+pub(in crate::sandbox) struct Google {
+    url: Url,
+    doors: Doors,
+    engine: Engine,
+    serving: TaskTracker,
+    closing: DropGuard,
+}
+
+/// What all APIs know.
+#[derive(Debug, Clone)]
+struct Api {
+    subject_tokens: SubjectTokens,
+    tokens: Tokens,
+    token_life: SignedDuration,
+    faults: FaultBox,
+    instances: Arc<[ServedInstance]>,
+    /// As the API says it, for example `POSTGRES_17`. It is the engine's, whatever the company would like.
+    database_version: String,
+}
+
+impl Google {
+    /// Opens the instances' doors and serves the APIs. Both are ready when it returns; a database starts when somebody
+    /// first connects to it.
+    ///
+    /// `subject_tokens` says whom the workforce pool believes; access tokens live for `token_life`.
+    pub(in crate::sandbox) async fn start(
+        subject_tokens: SubjectTokens,
+        engine: Engine,
+        faults: FaultBox,
+        token_life: SignedDuration,
+    ) -> Result<Self> {
+        let tokens = Tokens::default();
+        let doors = Doors::open(engine.clone(), tokens.clone(), faults.clone()).await?;
+        let api = Api {
+            subject_tokens,
+            tokens,
+            token_life,
+            faults,
+            instances: doors.instances(),
+            database_version: format!("POSTGRES_{}", engine.major_version()),
+        };
+        let bound = async {
+            let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+            let address = listener.local_addr()?;
+            anyhow::Ok((listener, Url::parse(&format!("http://{address}/"))?))
+        };
+        let (listener, url) = bound
+            .await
+            .or_fail(ErrorKind::CannotCreate, || "cannot serve Google's APIs")?;
+        let closing = CancellationToken::new();
+        let serve = axum::serve(listener, router(api))
+            .with_graceful_shutdown(closing.clone().cancelled_owned());
+        let serving = TaskTracker::new();
+        serving.spawn(async move {
+            // It never fails: see the documentation of `axum::serve`.
+            let _ = serve.await;
+        });
+        serving.close();
+        Ok(Self {
+            url,
+            doors,
+            engine,
+            serving,
+            closing: closing.drop_guard(),
+        })
+    }
+
+    /// The base of every API's address.
+    pub(in crate::sandbox) fn url(&self) -> &Url {
+        &self.url
+    }
+
+    /// The port of every instance's door: 3307, as in Cloud SQL, where each can have an address of its own.
+    pub(in crate::sandbox) fn instance_port(&self) -> u16 {
+        self.doors.port()
+    }
+
+    /// Ends everything in order: no more requests, then no more sessions, then no more databases.
+    pub(in crate::sandbox) async fn stop(self) {
+        drop(self.closing);
+        let _ = tokio::time::timeout(STOP_TIMEOUT, self.serving.wait()).await;
+        self.doors.close().await;
+        self.engine.stop().await;
+    }
+}
+
+impl Api {
+    /// Whose request this is, if their token is for any of `scopes`.
+    fn authorized(&self, headers: &HeaderMap, scopes: &[&str]) -> Result<Grant, ApiError> {
+        let header = headers
+            .get(header::AUTHORIZATION)
+            .ok_or_else(ApiError::missing_token)?;
+        let grant = header
+            .to_str()
+            .ok()
+            .and_then(|value| value.strip_prefix("Bearer "))
+            .and_then(|token| self.tokens.grant(token))
+            .ok_or_else(ApiError::invalid_token)?;
+        if grant.covers(scopes) {
+            Ok(grant)
+        } else {
+            Err(ApiError::insufficient_scopes())
+        }
+    }
+}
+
+/// A verb after a colon, as Google has them, is a part of the last segment here.
+fn router(api: Api) -> Router {
+    Router::new()
+        .route("/v1/token", post(token_endpoints::exchange))
+        .route("/token", post(token_endpoints::refresh))
+        .route(
+            "/v1/projects/-/serviceAccounts/{method}",
+            post(iam_credentials::generate_access_token),
+        )
+        .route(
+            "/sql/v1beta4/projects/{project}/instances/{instance}",
+            get(sql_admin::instance).post(sql_admin::generate_ephemeral_cert),
+        )
+        .route(
+            "/sql/v1beta4/projects/{project}/instances/{instance}/connectSettings",
+            get(sql_admin::connect_settings),
+        )
+        .route(
+            "/sql/v1beta4/projects/{project}/instances/{instance}/users",
+            get(sql_admin::users),
+        )
+        .fallback(async || ApiError::not_found())
+        .with_state(api)
+}

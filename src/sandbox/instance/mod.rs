@@ -1,0 +1,13 @@
+//! The instances' doors: where Cloud SQL listens on port 3307, asks for a certificate that its API has signed, and lets
+//! those in whom the certificate or a password makes a database user. Behind the door is [`crate::sandbox::postgres`].
+//!
+//! Written from PostgreSQL's protocol documentation, without the client's code, so that a mistake there cannot hide.
+
+mod bind;
+mod door;
+mod login;
+mod served;
+mod startup;
+
+pub(in crate::sandbox) use door::Doors;
+pub(in crate::sandbox) use served::ServedInstance;
