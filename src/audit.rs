@@ -230,7 +230,7 @@ impl AuditLog {
                 breaks.push(Break {
                     line: number,
                     why: why.to_owned(),
-                })
+                });
             };
             let Ok(record) = serde_json::from_str::<Record>(line) else {
                 broken("is not an audit record");
@@ -289,13 +289,11 @@ fn last_record(file: &mut File) -> anyhow::Result<Option<Record>> {
         // A write that was cut off, say by a full disk: leave it as the evidence it is, on a line of its own.
         file.write_all(b"\n")?;
     }
-    let lines = tail
+    let mut lines = tail
         .split(|byte| *byte == b'\n')
         .rev()
         .filter(|line| !line.is_empty());
-    Ok(lines
-        .filter_map(|line| serde_json::from_slice(line).ok())
-        .next())
+    Ok(lines.find_map(|line| serde_json::from_slice(line).ok()))
 }
 
 fn create_private_dir(dir: &Path) -> std::io::Result<()> {

@@ -176,7 +176,7 @@ impl BrowserSignIn<'_> {
             Flow::Paste
         };
         let mut error = ErrorKind::SignedOut
-            .error(format!("nobody signed in within {} s", timeout.as_secs()))
+            .error(format!("nobody signed in within {timeout:?}"))
             .hint("for more time: bsql login --timeout 10m");
         if !self.paste {
             error = error.hint(format!(
@@ -338,7 +338,7 @@ mod tests {
         };
         let error = run(&provider, setting, &mut person).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::SignedOut);
-        assert_eq!(error.to_string(), "nobody signed in within 3 s");
+        assert_eq!(error.to_string(), "nobody signed in within 3s");
         assert!(error.causes()[0].contains("`iss`"), "{error:?}");
         assert_eq!(person.pages().await[0].0, 400);
         assert_eq!(server.count("/token"), 0);

@@ -49,7 +49,9 @@ impl EntityRef {
         // Backstage's own rules for names are stricter, but a company may loosen them. These keep out what cannot be
         // put into a filter of the API, where nothing can escape a comma.
         let unfit = |c: char| c.is_whitespace() || c.is_control() || c == ',';
-        if parts.iter().any(|part| part.is_empty()) || text.contains(unfit) {
+        // Nor what URLs take for the way up.
+        let is_no_name = |part: &&str| matches!(*part, "" | "." | "..");
+        if parts.iter().any(is_no_name) || text.contains(unfit) {
             return Err(ErrorKind::Usage
                 .error(format!("`{}` is not an entity reference", printable(text)))
                 .hint(

@@ -11,3 +11,4 @@ pub use profile::{Backstage, CatalogSettings};
 pub use profile::{
     BackstageAuth, Credentials, EndpointOverrides, Google, Identity, Profile, ProfileName,
 };
+pub use schema::{Key, PROFILE_KEYS, Shape, TOP_KEYS, variable};

@@ -18,6 +18,13 @@ impl Environment {
         Self(std::env::vars_os().collect())
     }
 
+    /// All variables, for programs that are started.
+    pub fn variables(&self) -> impl Iterator<Item = (OsString, OsString)> + '_ {
+        self.0
+            .iter()
+            .map(|(name, value)| (name.clone(), value.clone()))
+    }
+
     /// A variable that is set and not empty.
     pub fn path(&self, name: &str) -> Option<PathBuf> {
         let value = self.0.get(&OsString::from(name))?;

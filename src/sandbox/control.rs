@@ -17,9 +17,10 @@ use serde_json::json;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
-use super::company::{INSTANCES, Instance, PEOPLE, Person};
+use super::company::{PEOPLE, Person};
 use super::faults::{FaultBox, Faults};
 use super::http::bearer;
+use super::instance::ServedInstance;
 use super::world::Addresses;
 use crate::secret::Secret;
 
@@ -38,13 +39,13 @@ pub struct Status {
     /// The process that all of it runs in.
     pub pid: u32,
     /// The database engine, as people call it.
-    pub engine: Option<String>,
+    pub engine: String,
     /// The identity provider.
     pub issuer: String,
     /// Backstage.
     pub backstage: Url,
     /// Google's APIs.
-    pub google: Option<Url>,
+    pub google: Url,
     /// The instances.
     pub instances: Vec<InstanceStatus>,
     /// Who can sign in.
@@ -56,6 +57,8 @@ pub struct Status {
 pub struct InstanceStatus {
     /// `project:region:instance`.
     pub connection_name: String,
+    /// Where it listens.
+    pub address: String,
     /// The database on it.
     pub database: String,
     /// Who may connect, by mail address.
@@ -78,22 +81,28 @@ pub struct PersonStatus {
 }
 
 impl Status {
-    pub(super) fn new(addresses: &Addresses, engine: Option<String>) -> Self {
+    pub(super) fn new(addresses: &Addresses, engine: String, instances: &[ServedInstance]) -> Self {
+        let port = addresses.instance_port;
         Self {
             pid: std::process::id(),
             engine,
             issuer: addresses.issuer.clone(),
             backstage: addresses.backstage.clone(),
-            google: addresses.google.as_ref().map(|google| google.url.clone()),
-            instances: INSTANCES.iter().map(InstanceStatus::from).collect(),
+            google: addresses.google.clone(),
+            instances: instances
+                .iter()
+                .map(|served| InstanceStatus::new(served, port))
+                .collect(),
             people: PEOPLE.iter().map(PersonStatus::from).collect(),
         }
     }
 }
 
-impl From<&Instance> for InstanceStatus {
-    fn from(instance: &Instance) -> Self {
+impl InstanceStatus {
+    fn new(served: &ServedInstance, port: u16) -> Self {
+        let instance = served.instance;
         Self {
+            address: format!("{}:{port}", served.ip),
             connection_name: format!("{}:{}:{}", instance.project, instance.region, instance.name),
             database: instance.database.to_owned(),
             clients: owned(instance.clients),

@@ -20,4 +20,5 @@ mod profile;
 mod world;
 
 pub use self::control::{Control, Status};
+pub use self::postgres::EngineChoice;
 pub use self::world::{Options, Sandbox};

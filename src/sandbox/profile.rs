@@ -16,8 +16,7 @@ struct File<'a> {
 struct Profile<'a> {
     identity: Identity<'a>,
     backstage: Backstage<'a>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    google: Option<Google<'a>>,
+    google: Google<'a>,
 }
 
 #[derive(Debug, Serialize)]
@@ -51,17 +50,18 @@ struct Endpoints<'a> {
 
 /// `[profiles.sandbox]` as TOML.
 pub(super) fn profile(addresses: &Addresses) -> String {
-    let google = addresses.google.as_ref().map(|google| Google {
+    let apis = addresses.google.as_str();
+    let google = Google {
         credentials: "workforce",
         workforce_provider: WORKFORCE_PROVIDER,
         user_project: USER_PROJECT,
         endpoints: Endpoints {
-            sts: google.url.as_str(),
-            sql_admin: google.url.as_str(),
-            iam_credentials: google.url.as_str(),
-            instance_port: google.instance_port,
+            sts: apis,
+            sql_admin: apis,
+            iam_credentials: apis,
+            instance_port: addresses.instance_port,
         },
-    });
+    };
     let profile = Profile {
         identity: Identity {
             issuer: &addresses.issuer,
@@ -83,17 +83,14 @@ pub(super) fn profile(addresses: &Addresses) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sandbox::world::GoogleAddresses;
 
     #[test]
     fn is_the_whole_configuration() {
         let addresses = Addresses {
             issuer: "http://127.0.0.1:1".to_owned(),
             backstage: "http://127.0.0.1:2/".parse().unwrap(),
-            google: Some(GoogleAddresses {
-                url: "http://127.0.0.1:3/".parse().unwrap(),
-                instance_port: 3307,
-            }),
+            google: "http://127.0.0.1:3/".parse().unwrap(),
+            instance_port: 3307,
         };
         insta::assert_snapshot!(profile(&addresses), @r#"
         [profiles.sandbox.identity]

@@ -1,18 +1,20 @@
 //! Puts the sandbox together and takes it down again.
 
-use std::path::PathBuf;
+use std::ffi::OsString;
 
 use futures_util::future::join_all;
 use jiff::SignedDuration;
 use tokio::task::JoinHandle;
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, DropGuard};
 use url::Url;
 
 use super::company::Person;
 use super::control::{self, Control, Controls, Status};
 use super::faults::{FaultBox, Faults};
+use super::google::Google;
 use super::http::{self, Bound, opaque_secret};
 use super::idp::{Provider, Settings};
+use super::postgres::{Engine, EngineChoice};
 use super::{catalog, profile};
 use crate::error::Result;
 use crate::secret::Secret;
@@ -20,21 +22,24 @@ use crate::secret::Secret;
 /// What can be chosen about a sandbox.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// Where it may write. The directory exists and is private to the user.
-    pub state_dir: PathBuf,
     /// Whom every sign-in signs in at once, without a page.
     pub auto_approve: Option<&'static Person>,
     /// How long ID and access tokens live.
     pub token_life: SignedDuration,
+    /// Which PostgreSQL is behind the instances.
+    pub engine: EngineChoice,
+    /// The value of PATH, to look for the installed PostgreSQL.
+    pub search_path: Option<OsString>,
 }
 
-impl Options {
+impl Default for Options {
     /// People sign in on a page, and tokens live for an hour.
-    pub fn new(state_dir: PathBuf) -> Self {
+    fn default() -> Self {
         Self {
-            state_dir,
             auto_approve: None,
             token_life: SignedDuration::from_hours(1),
+            engine: EngineChoice::Auto,
+            search_path: None,
         }
     }
 }
@@ -45,14 +50,8 @@ pub(super) struct Addresses {
     /// The issuer identifier, which has no slash at the end.
     pub(super) issuer: String,
     pub(super) backstage: Url,
-    pub(super) google: Option<GoogleAddresses>,
-}
-
-/// Where Google is.
-#[derive(Debug, Clone)]
-pub(super) struct GoogleAddresses {
-    /// All its APIs.
-    pub(super) url: Url,
+    /// All of Google's APIs.
+    pub(super) google: Url,
     /// The port of the instances' doors.
     pub(super) instance_port: u16,
 }
@@ -65,21 +64,24 @@ pub struct Sandbox {
     control: Control,
     faults: FaultBox,
     /// Ends the servers.
-    stop: CancellationToken,
+    stop: DropGuard,
     /// Somebody has asked for the end through the control server.
     shutdown: CancellationToken,
     servers: Vec<JoinHandle<()>>,
+    google: Google,
 }
 
 impl Sandbox {
     /// Starts everything. All of it answers when this returns.
     ///
-    /// Fails with [`ErrorKind::CannotCreate`](crate::error::ErrorKind::CannotCreate) when there are no free ports.
+    /// Fails with [`ErrorKind::CannotCreate`](crate::error::ErrorKind::CannotCreate) when there are no free ports, and
+    /// with [`ErrorKind::ClientMissing`](crate::error::ErrorKind::ClientMissing) when there is no PostgreSQL.
     pub async fn start(options: Options) -> Result<Self> {
+        let engine = Engine::new(options.engine, options.search_path.as_deref()).await?;
         let faults = FaultBox::default();
         let stop = CancellationToken::new();
         // Whatever fails below, nothing stays behind.
-        let stop_on_failure = stop.clone().drop_guard();
+        let guard = stop.clone().drop_guard();
         let mut servers = Vec::new();
 
         let bound = Bound::loopback().await?;
@@ -93,21 +95,21 @@ impl Sandbox {
         let subject_tokens = provider.subject_tokens();
         servers.push(bound.serve(provider.router(), stop.clone()));
 
-        let catalog = catalog::router(subject_tokens, faults.clone());
+        let catalog = catalog::router(subject_tokens.clone(), faults.clone());
         let (backstage, server) = http::serve(catalog, stop.clone()).await?;
         servers.push(server);
 
-        // The engine, Google and the instances' doors start here, with `subject_tokens` and `faults`: their addresses go
-        // into `google`, the engine's description into `engine`, their tasks into `servers`.
-        let google = None;
-        let engine = None;
+        let described = engine.describe();
+        let google =
+            Google::start(subject_tokens, engine, faults.clone(), options.token_life).await?;
 
         let addresses = Addresses {
             issuer,
             backstage,
-            google,
+            google: google.url().clone(),
+            instance_port: google.instance_port(),
         };
-        let status = Status::new(&addresses, engine);
+        let status = Status::new(&addresses, described, &google.instances());
         let token = Secret::from(opaque_secret());
         let shutdown = CancellationToken::new();
         let controls = control::router(Controls {
@@ -119,15 +121,15 @@ impl Sandbox {
         let (url, server) = http::serve(controls, stop.clone()).await?;
         servers.push(server);
 
-        stop_on_failure.disarm();
         Ok(Self {
             addresses,
             status,
             control: Control { url, token },
             faults,
-            stop,
+            stop: guard,
             shutdown,
             servers,
+            google,
         })
     }
 
@@ -157,20 +159,15 @@ impl Sandbox {
     }
 
     /// Ends everything, and returns when it has ended.
-    pub async fn stop(mut self) {
-        self.stop.cancel();
-        for ended in join_all(std::mem::take(&mut self.servers)).await {
+    pub async fn stop(self) {
+        // The guard ends the servers also when the sandbox is merely dropped.
+        drop(self.stop);
+        for ended in join_all(self.servers).await {
             if let Err(error) = ended {
                 tracing::warn!(%error, "a server of the sandbox ended badly");
             }
         }
-    }
-}
-
-impl Drop for Sandbox {
-    fn drop(&mut self) {
-        // The servers' tasks end by themselves soon after this.
-        self.stop.cancel();
+        self.google.stop().await;
     }
 }
 
@@ -182,14 +179,12 @@ mod tests {
     use crate::http::{Answer, HttpClient};
     use crate::sandbox::company::person;
 
-    async fn world(auto_approve: Option<&'static Person>) -> (tempfile::TempDir, Sandbox) {
-        let directory = tempfile::tempdir().unwrap();
+    async fn world(auto_approve: Option<&'static Person>) -> Sandbox {
         let options = Options {
             auto_approve,
-            ..Options::new(directory.path().to_owned())
+            ..Options::default()
         };
-        let sandbox = Sandbox::start(options).await.unwrap();
-        (directory, sandbox)
+        Sandbox::start(options).await.unwrap()
     }
 
     fn http() -> HttpClient {
@@ -215,7 +210,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_person_gets_from_the_profile_to_the_catalog() {
-        let (_directory, sandbox) = world(person("ada")).await;
+        let sandbox = world(person("ada")).await;
         let profile: toml::Table = sandbox.profile().parse().unwrap();
         let profile = &profile["profiles"]["sandbox"];
         let issuer = profile["identity"]["issuer"].as_str().unwrap();
@@ -252,7 +247,7 @@ mod tests {
 
     #[tokio::test]
     async fn the_control_server_tells_and_takes_only_with_its_token() {
-        let (_directory, sandbox) = world(None).await;
+        let sandbox = world(None).await;
         let token = sandbox.control().token.expose().to_owned();
         for wrong in ["", "sbx-secret-wrong"] {
             for (method, path) in [("GET", "status"), ("POST", "shutdown"), ("POST", "faults")] {
@@ -291,7 +286,7 @@ mod tests {
 
     #[tokio::test]
     async fn ends_when_asked_and_leaves_nothing_listening() {
-        let (_directory, sandbox) = world(None).await;
+        let sandbox = world(None).await;
         let token = sandbox.control().token.expose().to_owned();
         let answer = ask(&sandbox, "POST", "shutdown", &token, "").await;
         assert_eq!(answer.status, 202);
@@ -300,7 +295,7 @@ mod tests {
         let control = sandbox.control().url.clone();
         sandbox.stop().await;
         let issuer: Url = addresses.issuer.parse().unwrap();
-        for url in [&issuer, &addresses.backstage, &control] {
+        for url in [&issuer, &addresses.backstage, &addresses.google, &control] {
             let address = url.socket_addrs(|| None).unwrap()[0];
             assert!(
                 tokio::net::TcpStream::connect(address).await.is_err(),

@@ -1,1 +1,20 @@
+//! The integration tests: the real program against the sandbox, with an empty environment and a home of its own.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "the harness finds the machine's programs by the PATH it was given"
+)]
+
+mod architecture;
+mod audit;
+mod bad_input;
+mod config;
+mod connect;
+mod docs;
+mod listing;
+mod login;
+mod query;
+mod sandbox;
+mod shutdown;
+mod support;

@@ -113,6 +113,11 @@ impl Google {
         self.doors.port()
     }
 
+    /// The instances that are up.
+    pub(in crate::sandbox) fn instances(&self) -> Arc<[ServedInstance]> {
+        self.doors.instances()
+    }
+
     /// Ends everything in order: no more requests, then no more sessions, then no more databases.
     pub(in crate::sandbox) async fn stop(self) {
         drop(self.closing);

@@ -1,0 +1,322 @@
+//! Builds every part from a profile: the only file that knows them all. It constructs; it does not act.
+
+use std::io::BufReader;
+use std::sync::{Arc, OnceLock};
+
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
+
+use crate::audit::AuditLog;
+use crate::auth::{FileStore, IdentityOptions, Redirect, Session, Surroundings};
+use crate::catalog::{BearerSource, CatalogClient, Conventions, Environments};
+use crate::clock::Clock;
+use crate::cloudsql::{
+    ConnectionInfoSource, Dialer, Endpoints, Impersonated, InstanceConnectionName, IpType,
+    PendingKey, SqlAdminClient, SubjectTokenSource, WorkforceTokens,
+};
+use crate::config::{
+    BackstageAuth, Credentials, Environment, Paths, Profile, ProfileName, Settings,
+};
+use crate::error::{ErrorKind, Result, ResultExt as _};
+use crate::http::HttpClient;
+use crate::launch::Client;
+use crate::secret::Secret;
+use crate::shutdown::Shutdown;
+use crate::ui::{Browser, Ui};
+
+/// What all commands share.
+#[derive(Debug)]
+pub(crate) struct App {
+    environment: Environment,
+    paths: Paths,
+    profile_flag: Option<String>,
+    clock: Clock,
+    shutdown: Shutdown,
+    /// One for everything, so that connections are shared and the system's certificates are read once.
+    http: OnceLock<HttpClient>,
+}
+
+/// Google's tokens for the signed-in person, or for the service account they become.
+pub(crate) type GoogleCredentials = Impersonated<WorkforceTokens<SessionTokens>>;
+
+/// The way to one instance.
+pub(crate) type InstanceDialer = Dialer<GoogleCredentials>;
+
+/// The session's ID token, for whoever asks for one.
+#[derive(Debug, Clone)]
+pub(crate) struct SessionTokens {
+    session: Session,
+    /// Nothing is sent.
+    anonymous: bool,
+}
+
+impl SubjectTokenSource for SessionTokens {
+    async fn subject_token(&self) -> Result<Secret> {
+        self.session.id_token().await
+    }
+}
+
+impl BearerSource for SessionTokens {
+    async fn bearer(&self) -> Result<Option<Secret>> {
+        if self.anonymous {
+            Ok(None)
+        } else {
+            self.session.id_token().await.map(Some)
+        }
+    }
+}
+
+impl App {
+    pub(crate) fn new(
+        environment: Environment,
+        profile_flag: Option<String>,
+        shutdown: Shutdown,
+    ) -> Result<Self> {
+        let paths = Paths::new(&environment)?;
+        Ok(Self {
+            environment,
+            paths,
+            profile_flag,
+            clock: Clock::system(),
+            shutdown,
+            http: OnceLock::new(),
+        })
+    }
+
+    pub(crate) fn environment(&self) -> &Environment {
+        &self.environment
+    }
+
+    pub(crate) fn paths(&self) -> &Paths {
+        &self.paths
+    }
+
+    pub(crate) fn clock(&self) -> Clock {
+        self.clock
+    }
+
+    pub(crate) fn shutdown(&self) -> &Shutdown {
+        &self.shutdown
+    }
+
+    /// The settings, with what the environment says of the profile in use, and that profile's name.
+    fn settings(&self) -> Result<(Settings, ProfileName)> {
+        let mut settings = Settings::read(&self.paths)?;
+        let name = ProfileName::choose(self.profile_flag.as_deref(), &self.environment, &settings)?;
+        settings.add_environment(&self.environment, name.as_str())?;
+        Ok((settings, name))
+    }
+
+    /// The profile in use. Says what the person should know of the settings.
+    pub(crate) fn profile(&self, ui: &Ui) -> Result<Profile> {
+        let (settings, name) = self.settings()?;
+        for warning in &settings.warnings {
+            ui.warn(warning);
+        }
+        Profile::read(name, &settings)
+    }
+
+    /// How to open a browser.
+    pub(crate) fn browser(&self, never: bool) -> Browser {
+        match self.environment.text("BROWSER") {
+            _ if never => Browser::Never,
+            Some(command) => Browser::Command(command.to_owned()),
+            None => Browser::System,
+        }
+    }
+
+    fn http(&self, profile: &Profile) -> Result<HttpClient> {
+        if let Some(http) = self.http.get() {
+            return Ok(http.clone());
+        }
+        let http = HttpClient::new(Self::roots(profile)?)?;
+        Ok(self.http.get_or_init(|| http).clone())
+    }
+
+    fn roots(profile: &Profile) -> Result<Vec<CertificateDer<'static>>> {
+        let Some(file) = &profile.google.ca_file else {
+            return Ok(Vec::new());
+        };
+        let failed = || format!("cannot read the CA certificates in `{}`", file.display());
+        let reader = std::fs::File::open(file)
+            .map(BufReader::new)
+            .or_fail(ErrorKind::Config, failed)?;
+        CertificateDer::pem_reader_iter(reader)
+            .collect::<Result<_, _>>()
+            .map_err(|error| anyhow::anyhow!("{error}"))
+            .or_fail(ErrorKind::Config, failed)
+    }
+
+    /// The person's session at the profile's provider.
+    pub(crate) fn session(&self, profile: &Profile) -> Result<Session> {
+        let identity = &profile.identity;
+        let options = IdentityOptions {
+            issuer: identity.issuer.to_string(),
+            client_id: identity.client_id.clone(),
+            scopes: identity.scopes.clone(),
+            redirect: Redirect {
+                ports: identity.redirect_ports.clone(),
+                ..Redirect::default()
+            },
+        };
+        let tokens = self.paths.state.join("tokens");
+        let store = Arc::new(FileStore::new(tokens.clone()));
+        Ok(Session::new(
+            self.http(profile)?,
+            options,
+            store,
+            tokens,
+            self.clock,
+        ))
+    }
+
+    /// What a sign-in flow is chosen by.
+    pub(crate) fn surroundings(&self, has_terminal: bool) -> Surroundings {
+        let set = |names: &[&str]| {
+            names
+                .iter()
+                .any(|name| self.environment.text(name).is_some())
+        };
+        Surroundings {
+            has_terminal,
+            desktop_system: cfg!(any(target_os = "macos", windows)),
+            display: set(&["DISPLAY", "WAYLAND_DISPLAY", "BROWSER"]),
+            wsl: set(&["WSL_DISTRO_NAME", "WSL_INTEROP"]),
+            ssh: set(&["SSH_CONNECTION", "SSH_TTY", "SSH_CLIENT"]),
+            container: set(&["CODESPACES", "CLOUD_SHELL", "REMOTE_CONTAINERS"])
+                || ["/.dockerenv", "/run/.containerenv"]
+                    .iter()
+                    .any(|file| std::path::Path::new(file).exists()),
+        }
+    }
+
+    /// The profile's catalog, asked as the session's person.
+    pub(crate) fn catalog(
+        &self,
+        profile: &Profile,
+        session: &Session,
+    ) -> Result<CatalogClient<SessionTokens>> {
+        let bearer = SessionTokens {
+            session: session.clone(),
+            anonymous: profile.backstage.auth == BackstageAuth::None,
+        };
+        let mut conventions = Conventions {
+            environments: Environments::new(&profile.catalog.environments),
+            ..Conventions::default()
+        };
+        if let Some(annotations) = &profile.catalog.instance_annotations {
+            conventions.instance_annotations.clone_from(annotations);
+        }
+        Ok(CatalogClient::new(
+            self.http(profile)?,
+            profile.backstage.url.clone(),
+            bearer,
+            conventions,
+        ))
+    }
+
+    fn endpoints(profile: &Profile) -> Result<Endpoints> {
+        let mut endpoints = Endpoints::for_universe(&profile.google.universe_domain)?;
+        let overrides = profile.google.endpoints.clone();
+        endpoints.sts = overrides.sts.unwrap_or(endpoints.sts);
+        endpoints.sql_admin = overrides.sql_admin.unwrap_or(endpoints.sql_admin);
+        endpoints.iam_credentials = overrides
+            .iam_credentials
+            .unwrap_or(endpoints.iam_credentials);
+        endpoints.instance_port = overrides.instance_port.unwrap_or(endpoints.instance_port);
+        Ok(endpoints)
+    }
+
+    /// Google's tokens for the session's person. Nothing is asked yet.
+    pub(crate) fn credentials(
+        &self,
+        profile: &Profile,
+        session: &Session,
+    ) -> Result<Arc<GoogleCredentials>> {
+        let Credentials::Workforce { provider } = &profile.google.credentials;
+        let endpoints = Self::endpoints(profile)?;
+        let http = self.http(profile)?;
+        let user_project = profile.google.user_project.clone();
+        let subject = SessionTokens {
+            session: session.clone(),
+            anonymous: false,
+        };
+        let workforce = WorkforceTokens::new(
+            subject,
+            http.clone(),
+            endpoints.sts,
+            provider.clone(),
+            user_project.clone(),
+            self.clock,
+        );
+        let chain = profile.google.impersonate.clone();
+        Ok(Arc::new(Impersonated::new(
+            workforce,
+            chain,
+            http,
+            endpoints.iam_credentials,
+            user_project,
+            self.clock,
+        )))
+    }
+
+    /// The SQL Admin API.
+    pub(crate) fn sql_admin(&self, profile: &Profile) -> Result<SqlAdminClient> {
+        let base_url = Self::endpoints(profile)?.sql_admin;
+        Ok(SqlAdminClient::new(
+            self.http(profile)?,
+            base_url,
+            profile.google.user_project.clone(),
+        ))
+    }
+
+    /// The way to an instance.
+    pub(crate) fn dialer(
+        &self,
+        profile: &Profile,
+        credentials: Arc<GoogleCredentials>,
+        instance: InstanceConnectionName,
+        key: PendingKey,
+        ip_type: IpType,
+    ) -> Result<InstanceDialer> {
+        let source = ConnectionInfoSource {
+            instance: instance.into(),
+            admin: self.sql_admin(profile)?,
+            credentials,
+            key,
+            iam_login: true,
+            clock: self.clock,
+        };
+        Ok(Dialer::new(
+            source,
+            ip_type,
+            Self::endpoints(profile)?.instance_port,
+        ))
+    }
+
+    /// The client program for PostgreSQL: the one that is named, else the first of the settings' that is there.
+    pub(crate) fn client(&self, named: Option<&str>, database: &str) -> Result<Client> {
+        let path = self.environment.path("PATH");
+        let path = path.as_deref().map(std::path::Path::as_os_str);
+        if let Some(program) = named {
+            return Client::find(program, path, database);
+        }
+        let settings = Settings::read(&self.paths)?;
+        let programs = settings.postgres_clients()?;
+        let mut missing = None;
+        for program in &programs {
+            match Client::find(program, path, database) {
+                Ok(client) => return Ok(client),
+                Err(error) => missing = missing.or(Some(error)),
+            }
+        }
+        Err(missing.unwrap_or_else(|| {
+            ErrorKind::Config.error("the key `clients.postgres` names no program")
+        }))
+    }
+
+    /// This machine's audit log.
+    pub(crate) fn audit(&self) -> AuditLog {
+        AuditLog::new(&self.paths.state, self.clock)
+    }
+}

@@ -1,0 +1,130 @@
+//! `bsql connect`: from a name to a prompt.
+
+use std::ffi::OsString;
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use super::access::{Reached, Wanted, reach};
+use super::query::{Format, print_rows};
+use crate::app::App;
+use crate::audit::Outcome;
+use crate::error::Result;
+use crate::launch::{self, Client, Login};
+use crate::tunnel::{Startup, Tunnel};
+use crate::ui::Ui;
+
+/// Open a prompt on a database, as yourself
+#[derive(Debug, clap::Args)]
+pub(crate) struct ConnectArgs {
+    /// A name from the catalog, or project:region:instance
+    name: String,
+    /// The database, if not the one in the catalog
+    #[arg(short, long)]
+    database: Option<String>,
+    /// The database user, if not yourself
+    #[arg(short, long)]
+    user: Option<String>,
+    /// The program to start, by name or path
+    #[arg(long, value_name = "PROGRAM")]
+    client: Option<String>,
+    /// Ask the server for read-only transactions
+    #[arg(long)]
+    read_only: bool,
+    /// Why; kept in the audit log
+    #[arg(long)]
+    reason: Option<String>,
+    /// Say what would be reached and stop
+    #[arg(long)]
+    dry_run: bool,
+    /// Run this SQL and print the rows; needs no client program
+    #[arg(short = 'c', long = "command", value_name = "SQL", conflicts_with_all = ["client", "client_args"])]
+    command: Option<String>,
+    /// Arguments for the client program
+    #[arg(last = true, value_name = "CLIENT ARGS")]
+    client_args: Vec<OsString>,
+}
+
+/// How long the client may take to end when it is told to, and open connections after that.
+const GRACE: Duration = Duration::from_secs(1);
+
+pub(crate) async fn run(args: ConnectArgs, app: &App, ui: &mut Ui) -> Result<u8> {
+    // Found out before a browser opens: nobody wants to sign in for a program that is not there.
+    let client = match (&args.command, args.dry_run) {
+        (None, false) => Some(app.client(args.client.as_deref(), &args.name)?),
+        _ => None,
+    };
+    let wanted = Wanted {
+        name: &args.name,
+        database: args.database.as_deref(),
+        user: args.user.as_deref(),
+        read_only: args.read_only,
+        reason: args.reason.as_deref(),
+        command: "connect",
+    };
+    let mut reached = reach(&wanted, app, ui).await?;
+    if args.dry_run {
+        let access = &reached.access;
+        ui.print(&format!(
+            "instance {}\ndatabase {}\nuser     {}\n",
+            access.instance, access.database, access.database_user
+        ))?;
+        return Ok(0);
+    }
+    let connection = reached.open(app, ui).await?;
+    match (args.command, client) {
+        (Some(sql), _) => print_rows(connection, &sql, Format::Table, reached, app, ui).await,
+        (None, Some(client)) => {
+            // The probe's session must be over: an instance may allow only one.
+            connection.close().await;
+            start_client(&client, &args.client_args, reached, app).await
+        }
+        (None, None) => unreachable!("without a command there is a client"),
+    }
+}
+
+async fn start_client(
+    client: &Client,
+    client_args: &[OsString],
+    reached: Reached,
+    app: &App,
+) -> Result<u8> {
+    let startup = Startup {
+        user: reached.login.user.clone(),
+        application_name: reached.login.application_name.clone(),
+        read_only: reached.login.read_only,
+    };
+    let tunnel = Tunnel::bind_unix(&app.paths().runtime, reached.dialer, startup)?;
+    let endpoint = tunnel.endpoint();
+    let login = Login {
+        name: reached.target.name.clone(),
+        database: reached.login.database,
+        user: reached.login.user,
+        application_name: reached.login.application_name,
+        read_only: reached.login.read_only,
+        environment: reached.target.environment,
+    };
+    let command = client.command(
+        &login,
+        &endpoint,
+        client_args,
+        app.environment().variables(),
+    );
+    let entry = app.audit().begin(reached.access)?;
+
+    let stop = CancellationToken::new();
+    let serving = tokio::spawn(tunnel.serve(stop.clone(), GRACE));
+    let status = launch::run(command, app.shutdown(), GRACE).await;
+    stop.cancel();
+    let summary = serving.await.expect("the tunnel's task does not panic");
+    entry.end(Outcome {
+        exit: status
+            .as_ref()
+            .map_or_else(|error| error.kind().code(), |code| *code),
+        connections: summary.connections,
+        refused: summary.refused,
+        bytes_up: summary.bytes_up,
+        bytes_down: summary.bytes_down,
+    })?;
+    status
+}

@@ -1,0 +1,124 @@
+//! `bsql login`: sign in once.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use super::query::duration;
+use crate::app::App;
+use crate::auth::{Claims, Flow, Session, SignIn};
+use crate::config::Profile;
+use crate::error::{ErrorKind, Result};
+use crate::ui::Ui;
+
+/// Sign in
+#[derive(Debug, Clone, Default, clap::Args)]
+pub(crate) struct LoginArgs {
+    /// How: auto, browser, device (a code on any device), or paste (the address back)
+    #[arg(long)]
+    flow: Option<Flow>,
+    /// Do not open a browser; print the address
+    #[arg(long)]
+    no_browser: bool,
+    /// Where to listen for the browser's answer; the first free one of several
+    #[arg(long, value_name = "127.0.0.1:PORT", value_delimiter = ',')]
+    listen: Vec<SocketAddr>,
+    /// How long to wait, for example 3m
+    #[arg(long, value_parser = duration)]
+    timeout: Option<Duration>,
+    /// Sign in even when signed in
+    #[arg(long)]
+    force: bool,
+    /// Passed to the provider: `login`, `consent`, `select_account` or `none`
+    #[arg(long)]
+    prompt: Option<String>,
+    /// Ask for this authentication context class
+    #[arg(long)]
+    acr: Option<String>,
+    /// Ask for a sign-in that is at most this many seconds old
+    #[arg(long, value_name = "SECONDS")]
+    max_age: Option<u64>,
+    /// Tell the provider who you are
+    #[arg(long)]
+    login_hint: Option<String>,
+}
+
+impl LoginArgs {
+    /// Whether being signed in is not enough.
+    fn asks_for_a_new_sign_in(&self) -> bool {
+        self.force
+            || self.acr.is_some()
+            || self.max_age.is_some()
+            || self.prompt.is_some()
+            || self.login_hint.is_some()
+    }
+}
+
+pub(crate) async fn run(args: LoginArgs, app: &App, ui: &mut Ui) -> Result<u8> {
+    let profile = app.profile(ui)?;
+    let session = app.session(&profile)?;
+    if !args.asks_for_a_new_sign_in()
+        && let Ok(claims) = signed_in(&session).await
+    {
+        ui.status(&format!(
+            "already signed in as {} (profile {})",
+            who(&claims),
+            profile.name
+        ));
+        return Ok(0);
+    }
+    sign_in(&args, &session, app, &profile, ui).await?;
+    Ok(0)
+}
+
+/// Signs in and says who.
+pub(super) async fn sign_in(
+    args: &LoginArgs,
+    session: &Session,
+    app: &App,
+    profile: &Profile,
+    ui: &mut Ui,
+) -> Result<Claims> {
+    let flow = match args.flow {
+        Some(flow) => flow,
+        None => profile.identity.flow.parse()?,
+    };
+    let sign_in = SignIn {
+        flow,
+        surroundings: app.surroundings(ui.can_ask() && !args.no_browser),
+        timeout: args.timeout,
+        force: args.force,
+        listen: args.listen.clone(),
+        prompt: args.prompt.clone(),
+        login_hint: args.login_hint.clone(),
+        acr: args.acr.clone(),
+        max_age: args.max_age,
+    };
+    ui.open_browsers_with(app.browser(args.no_browser));
+    let claims = app
+        .shutdown()
+        .or_interrupted(session.sign_in(&sign_in, ui))
+        .await?;
+    ui.status(&format!(
+        "signed in as {} (profile {})",
+        who(&claims),
+        profile.name
+    ));
+    Ok(claims)
+}
+
+/// The claims of whoever is signed in, as they are now.
+///
+/// Fails with [`SignedOut`](crate::error::ErrorKind::SignedOut) when nobody is.
+pub(super) async fn signed_in(session: &Session) -> Result<Claims> {
+    let tokens = session.tokens().await?;
+    Claims::of_checked_token(&tokens.id_token).ok_or_else(|| {
+        ErrorKind::SignedOut
+            .error("cannot read who is signed in")
+            .hint("bsql login --force")
+    })
+}
+
+/// The person, for messages.
+fn who(claims: &Claims) -> &str {
+    claims.email.as_deref().unwrap_or(&claims.subject)
+}

@@ -1,0 +1,83 @@
+//! The sandbox that runs on this machine for this user: what `up` leaves for `down` and `status` to find it.
+
+use std::fs;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+
+use crate::error::{ErrorKind, Result, ResultExt as _};
+use crate::http::HttpClient;
+use crate::sandbox::{Control, Status};
+
+/// How to reach the running sandbox: it is asked, and never signalled by a process id that may be somebody else's now.
+#[derive(Debug)]
+pub(super) struct Running(Control);
+
+impl Running {
+    /// The directory of a user's sandbox.
+    pub(super) fn dir(state: &Path) -> PathBuf {
+        state.join("sandbox")
+    }
+
+    fn file(state: &Path) -> PathBuf {
+        Self::dir(state).join("running.json")
+    }
+
+    /// Leaves word, for this user's eyes only.
+    pub(super) fn save(control: &Control, state: &Path) -> Result<()> {
+        let file = Self::file(state);
+        let write = || -> anyhow::Result<()> {
+            let mut temporary = tempfile::NamedTempFile::new_in(Self::dir(state))?; // Mode 0600 from the start.
+            temporary.write_all(serde_json::to_string(control)?.as_bytes())?;
+            temporary.persist(&file)?;
+            Ok(())
+        };
+        write().or_fail(ErrorKind::CannotCreate, || {
+            format!("cannot write `{}`", file.display())
+        })
+    }
+
+    /// Takes the word back.
+    pub(super) fn forget(state: &Path) {
+        // If it cannot be removed, `find` notices that nobody answers.
+        let _ = fs::remove_file(Self::file(state));
+    }
+
+    /// The sandbox that runs, and what it says of itself.
+    pub(super) async fn find(state: &Path) -> Result<Option<(Self, Status)>> {
+        let Ok(text) = fs::read_to_string(Self::file(state)) else {
+            return Ok(None);
+        };
+        let Ok(control) = serde_json::from_str(&text) else {
+            return Ok(None);
+        };
+        let running = Self(control);
+        Ok(running.status().await?.map(|status| (running, status)))
+    }
+
+    /// What the sandbox says of itself; `None` when nobody is there any more.
+    pub(super) async fn status(&self) -> Result<Option<Status>> {
+        let http = HttpClient::new(Vec::new())?;
+        let url = self.0.url.join("status").expect("a constant path");
+        let request = http.get(url).bearer_auth(self.0.token.expose());
+        match http.send("the sandbox", request).await {
+            Ok(answer) if answer.status.is_success() => answer
+                .json()
+                .or_fail(ErrorKind::Internal, || "cannot read the sandbox's answer")
+                .map(Some),
+            // Somebody else has the port now, or nobody has.
+            Ok(_) | Err(_) => Ok(None),
+        }
+    }
+
+    /// Asks it to end.
+    pub(super) async fn shut_down(&self) -> Result<()> {
+        let http = HttpClient::new(Vec::new())?;
+        let url = self.0.url.join("shutdown").expect("a constant path");
+        http.send(
+            "the sandbox",
+            http.post(url).bearer_auth(self.0.token.expose()),
+        )
+        .await?;
+        Ok(())
+    }
+}

@@ -1,0 +1,49 @@
+#!/usr/bin/env bash
+# A person at a terminal: the sandbox in the background, a sign-in, the list, and psql's prompt in tmux.
+set -euo pipefail
+dir=$(mktemp -d)
+export BSQL_CONFIG=$dir/config.toml BSQL_STATE_DIR=$dir/state BSQL_CACHE_DIR=$dir/cache BSQL_RUNTIME_DIR=$dir/run
+export TMUX_TMPDIR=$dir
+cleanup() {
+  tmux kill-server 2>/dev/null || true
+  "$BSQL" sandbox down 2>/dev/null || true
+  rm -rf "$dir"
+}
+trap cleanup EXIT
+fail() { echo "$*" >&2; exit 1; }
+
+"$BSQL" sandbox up --detach --auto-approve
+"$BSQL" sandbox status
+"$BSQL" login --no-browser --flow device
+"$BSQL" ls | tee "$dir/ls"
+grep -q '^payments-staging ' "$dir/ls"
+
+screen() { tmux capture-pane -p -t bsql; }
+# Waits until the screen shows a line that matches; 20 s are for machines that are busy.
+shows() {
+  for _ in $(seq 200); do screen | grep -Eq -- "$1" && return; sleep 0.1; done
+  screen >&2; fail "the screen never showed: $1"
+}
+type() { tmux send-keys -t bsql "$@"; }
+
+tmux new-session -d -s bsql -x 120 -y 40 "sh"
+type "PS1='shell> '" Enter
+type "$BSQL connect payments-staging; echo status=\$?" Enter
+shows 'payments-staging.*=>'
+type 'select current_user, count(*) > 0 as rows from payments;' Enter
+shows 'ada@acme.example \| t'
+type 'select pg_sleep(60);' Enter
+# Ctrl-C is psql's: it cancels the query and the prompt comes back. Until the query runs there is nothing to cancel.
+for _ in $(seq 100); do
+  type C-c
+  screen | grep -q 'canceling statement' && break
+  sleep 0.1
+done
+shows 'canceling statement due to user request'
+type '\q' Enter
+shows 'status=0'
+[ -z "$(find "$dir/run" -type s)" ] || fail "a socket was left: $(find "$dir/run")"
+"$BSQL" audit list
+"$BSQL" audit verify
+"$BSQL" sandbox down
+[ -z "$(cat "$BSQL_CONFIG")" ] || fail "the profile was left: $(cat "$BSQL_CONFIG")"

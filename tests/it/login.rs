@@ -1,0 +1,152 @@
+//! Signing in and out, and who one is.
+
+use bsql::sandbox::faults::Faults;
+
+use crate::connect::wait_until;
+use crate::support::{Browser, TestEnv, World};
+
+#[test]
+fn in_the_browser_with_pkce() {
+    let env = TestEnv::new();
+    let (login, url) = env
+        .spawn(&["login", "--flow", "browser", "--no-browser"])
+        .until_url();
+    let query: std::collections::HashMap<_, _> = url.query_pairs().into_owned().collect();
+    assert_eq!(query["code_challenge_method"], "S256");
+    assert!(query.contains_key("state") && query.contains_key("nonce"));
+    let page = Browser::new().sign_in(&url, "ada");
+    assert!(page.status.is_success(), "{}", page.excerpt());
+    assert!(
+        page.excerpt().contains("ada@acme.example"),
+        "the page says who: {}",
+        page.excerpt()
+    );
+    login
+        .finish()
+        .succeeds()
+        .says(&["signed in as ada@acme.example (profile sandbox)"]);
+    env.bsql(&["whoami"]).succeeds();
+}
+
+#[test]
+fn with_a_code_on_another_device() {
+    let env = TestEnv::signed_in("bruno");
+    let who = env.bsql(&["whoami", "-o", "json"]).succeeds().json();
+    assert_eq!(who["email"], "bruno@acme.example");
+    assert_eq!(who["catalog_user"], "user:default/bruno");
+    assert_eq!(who["groups"], serde_json::json!(["group:default/orders"]));
+    assert_eq!(who["database_users"]["PostgreSQL"], "bruno@acme.example");
+    assert_eq!(
+        who["google_principal"],
+        "principal://iam.googleapis.com/locations/global/workforcePools/acme/subject/bruno@acme.example"
+    );
+}
+
+#[test]
+fn a_script_signs_in_where_the_provider_approves() {
+    let env = TestEnv::in_world(World::approving("chloe"));
+    env.bsql(&["login", "--flow", "device", "--no-input"])
+        .succeeds()
+        .says(&["signed in as chloe@acme.example"]);
+}
+
+#[test]
+fn who_am_i_for_people() {
+    let env = TestEnv::signed_in("ada");
+    let run = env.bsql(&["whoami"]).succeeds();
+    for text in [
+        "ada@acme.example (Ada Berg)",
+        "user:default/ada, in payments",
+        "principal://",
+        "renewed by itself",
+    ] {
+        assert!(run.stdout.contains(text), "{text}\n{run}");
+    }
+}
+
+#[test]
+fn a_person_may_say_no() {
+    let env = TestEnv::new();
+    let (login, url) = env
+        .spawn(&["login", "--flow", "browser", "--no-browser"])
+        .until_url();
+    let _ = Browser::new().sign_in(&url, "deny");
+    login.finish().fails(77).says(&["said no"]);
+
+    let (login, url) = env.spawn(&["login", "--flow", "device"]).until_url();
+    Browser::new().answer_device(&url, "deny");
+    login.finish().fails(77);
+}
+
+#[test]
+fn twice_is_once_unless_forced() {
+    let env = TestEnv::signed_in("ada");
+    env.bsql(&["login"])
+        .succeeds()
+        .says(&["already signed in as ada@acme.example"]);
+}
+
+#[test]
+fn out_again() {
+    let env = TestEnv::signed_in("ada");
+    env.bsql(&["logout"]).succeeds().says(&["signed out"]);
+    env.bsql(&["whoami"]).fails(67).says(&["hint: bsql login"]);
+    env.bsql(&["logout"])
+        .succeeds()
+        .says(&["nobody was signed in"]);
+}
+
+#[test]
+fn nobody_waits_for_ever() {
+    let env = TestEnv::new();
+    env.bsql(&[
+        "login",
+        "--flow",
+        "browser",
+        "--no-browser",
+        "--timeout",
+        "200ms",
+    ])
+    .fails(67)
+    .says(&["within 200ms"]);
+}
+
+#[test]
+fn a_provider_that_is_down_is_not_a_sign_out() {
+    let env = TestEnv::in_world(World::own());
+    env.world().break_with(Faults {
+        discovery_status: Some(503),
+        ..Faults::default()
+    });
+    env.bsql(&["login", "--flow", "device"]).fails(69);
+}
+
+#[test]
+fn a_refresh_that_cannot_reach_the_provider_keeps_the_sign_in() {
+    let world = World::with(|options| bsql::sandbox::Options {
+        token_life: jiff::SignedDuration::from_secs(2),
+        ..options
+    });
+    let env = TestEnv::in_world(world).sign_in("ada");
+    env.world().break_with(Faults {
+        token_status: Some(503),
+        ..Faults::default()
+    });
+    // While the tokens last, nobody notices.
+    wait_until(|| env.bsql(&["ls"]).code == 69);
+    env.world().break_with(Faults::default());
+    env.bsql(&["ls"]).succeeds();
+}
+
+#[cfg(unix)]
+#[test]
+fn tokens_are_for_their_owner_only() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let env = TestEnv::signed_in("ada");
+    let files = crate::support::files_below(&env.file("state").join("tokens"));
+    assert!(!files.is_empty());
+    for file in files {
+        let mode = std::fs::metadata(&file).unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode, 0o600, "{}", file.display());
+    }
+}

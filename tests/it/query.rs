@@ -1,0 +1,101 @@
+//! `query`: rows for scripts.
+
+use crate::support::TestEnv;
+
+const VALUES: &str =
+    "select 1 as n, 'a,b' as t, null as nothing, true as yes, '{\"k\": [1, 2]}'::jsonb as j";
+
+#[test]
+fn in_every_format() {
+    let env = TestEnv::signed_in("ada").without_programs();
+    let rows = |format: &str| {
+        env.bsql(&["query", "payments-staging", VALUES, "-o", format])
+            .succeeds()
+            .stdout
+    };
+    assert_eq!(
+        rows("csv"),
+        "n,t,nothing,yes,j\n1,\"a,b\",,t,\"{\"\"k\"\": [1, 2]}\"\n"
+    );
+    assert_eq!(
+        rows("jsonl"),
+        "{\"n\":1,\"t\":\"a,b\",\"nothing\":null,\"yes\":true,\"j\":{\"k\":[1,2]}}\n"
+    );
+    let array: serde_json::Value = serde_json::from_str(&rows("json")).unwrap();
+    assert_eq!(
+        array,
+        serde_json::json!([{ "n": 1, "t": "a,b", "nothing": null, "yes": true, "j": { "k": [1, 2] } }])
+    );
+    assert!(rows("table").starts_with("n  t"), "{}", rows("table"));
+}
+
+#[test]
+fn read_only_unless_told_otherwise() {
+    let env = TestEnv::signed_in("ada");
+    let run = env.bsql(&["query", "payments-staging", "create table mine (x int)"]);
+    run.fails(77).says(&["read-only transaction", "--write"]);
+    let sql =
+        "create temporary table mine (x int); insert into mine values (1); select * from mine";
+    let run = env
+        .bsql(&["query", "payments-staging", sql, "--write", "-o", "csv"])
+        .succeeds();
+    assert_eq!(run.stdout, "x\n1\n", "{run}");
+}
+
+#[test]
+fn a_statement_that_fails_says_what_postgresql_says() {
+    let env = TestEnv::signed_in("ada");
+    let run = env.bsql(&["query", "payments-staging", "select nonsense from payments"]);
+    assert_eq!(run.code, 1, "{run}");
+    run.says(&["column \"nonsense\" does not exist"]);
+    let run = env.bsql(&["query", "payments-staging", "select nonsense", "-o", "json"]);
+    let error: serde_json::Value = serde_json::from_str(&run.stderr).unwrap();
+    assert_eq!(error["error"]["exit"], 1);
+}
+
+#[test]
+fn from_a_file_from_standard_input_and_with_a_time_limit() {
+    let env = TestEnv::signed_in("ada");
+    let file = env.file("q.sql");
+    std::fs::write(&file, "select 1 as n;\nselect 2 as m;\n").unwrap();
+    let run = env
+        .bsql(&[
+            "query",
+            "payments-staging",
+            "-f",
+            file.to_str().unwrap(),
+            "-o",
+            "csv",
+        ])
+        .succeeds();
+    assert_eq!(run.stdout, "n\n1\nm\n2\n");
+    let mut command = env.command(&["query", "payments-staging", "-", "-o", "csv"]);
+    command.stdin(std::fs::File::open(&file).unwrap());
+    assert_eq!(env.run(command).succeeds().stdout, "n\n1\nm\n2\n");
+    if env.world().has_system_postgres() {
+        let run = env.bsql(&[
+            "query",
+            "payments-staging",
+            "select pg_sleep(30)",
+            "--timeout",
+            "100ms",
+        ]);
+        assert_eq!(run.code, 1, "{run}");
+        run.says(&["statement timeout"]);
+    }
+}
+
+#[test]
+fn many_rows_are_streamed() {
+    let env = TestEnv::signed_in("ada");
+    let run = env
+        .bsql(&[
+            "query",
+            "payments-staging",
+            "select * from generate_series(1, 100000) as n",
+            "-o",
+            "csv",
+        ])
+        .succeeds();
+    assert_eq!(run.stdout.lines().count(), 100_001);
+}
