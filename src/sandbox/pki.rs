@@ -156,7 +156,7 @@ impl Authority {
 
 /// Reads the public key of a `generateEphemeralCert` request.
 ///
-/// The body is a SubjectPublicKeyInfo whatever the label says: Go's connector writes `RSA PUBLIC KEY`, everybody else
+/// The body is a `SubjectPublicKeyInfo` whatever the label says: Go's connector writes `RSA PUBLIC KEY`, everybody else
 /// `PUBLIC KEY`.
 pub(super) fn public_key(pem: &str) -> Option<SubjectPublicKeyInfo> {
     let pem = pem.trim();

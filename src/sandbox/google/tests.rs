@@ -761,27 +761,42 @@ async fn the_embedded_engine_takes_one_client_after_another() {
 
     // The end of the stream means that the engine is free, at once and every time.
     for _ in 0..5 {
-        read_until_free(&ticket).await;
+        let mut stream = start_session(&ticket).await;
+        stream.shutdown().await.unwrap();
+        stream.read_to_end(&mut Vec::new()).await.unwrap();
         let rows = ask(&ticket, &config, "SELECT count(*) FROM payments").await;
         assert_eq!(rows.unwrap(), ["20"]);
     }
+
+    // Nor does a client that vanishes in the middle of a result take the engine with it.
+    let mut stream = start_session(&ticket).await;
+    let query = b"Q\0\0\0\x2eSELECT repeat('x', 1000000) FROM payments\0";
+    stream.write_all(query).await.unwrap();
+    stream.read_exact(&mut [0; 100_000]).await.unwrap();
+    drop(stream);
+    let copied = loop {
+        let sql = "COPY (SELECT * FROM merchants) TO STDOUT; SELECT count(*) FROM merchants";
+        match ask(&ticket, &config, sql).await {
+            Err(error) if code(&error) == "53300" => tokio::task::yield_now().await,
+            other => break other,
+        }
+    };
+    assert_eq!(copied.unwrap(), ["8"]);
+
+    // A session that is open does not hold the end up.
+    let open = start_session(&ticket).await;
     world.google.stop().await;
+    drop(open);
 }
 
-/// A session that ends without a word, and is waited for.
+/// Starts a session of Ada's and reads the first byte of the answer: she is in.
 #[cfg(feature = "embedded-postgres")]
-async fn read_until_free(ticket: &Ticket) {
-    loop {
-        let mut stream = ticket.dial().await.unwrap();
-        let parameters = b"user\0ada@acme.example\0database\0payments\0\0";
-        let length = u32::try_from(parameters.len() + 8).unwrap();
-        let startup = [&length.to_be_bytes()[..], &[0, 3, 0, 0], parameters].concat();
-        stream.write_all(&startup).await.unwrap();
-        let first = stream.read_u8().await.unwrap();
-        stream.shutdown().await.unwrap();
-        stream.read_to_end(&mut Vec::new()).await.unwrap();
-        if first == b'R' {
-            return;
-        }
-    }
+async fn start_session(ticket: &Ticket) -> TlsStream<TcpStream> {
+    let mut stream = ticket.dial().await.unwrap();
+    let parameters = b"user\0ada@acme.example\0database\0payments\0\0";
+    let length = u32::try_from(parameters.len() + 8).unwrap();
+    let startup = [&length.to_be_bytes()[..], &[0, 3, 0, 0], parameters].concat();
+    stream.write_all(&startup).await.unwrap();
+    assert_eq!(stream.read_u8().await.unwrap(), b'R');
+    stream
 }

@@ -79,7 +79,7 @@ fn belongs(instance: &Instance, user: &DatabaseUser, grant: &Grant) -> bool {
 }
 
 fn iam_failed(code: &'static str, user: &str) -> Refusal {
-    let what = if user.ends_with(".iam") {
+    let what = if user.rsplit('.').next() == Some("iam") {
         "IAM service account"
     } else {
         "IAM user"

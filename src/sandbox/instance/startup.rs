@@ -94,10 +94,10 @@ fn parse_opening(message: Vec<u8>) -> io::Result<Opening> {
     }))
 }
 
-/// AuthenticationCleartextPassword. In the clear means: within TLS.
+/// `AuthenticationCleartextPassword`. In the clear means: within TLS.
 pub(super) const ASK_PASSWORD: [u8; 9] = [b'R', 0, 0, 0, 8, 0, 0, 0, 3];
 
-/// Reads a PasswordMessage; `None` when the client leaves instead, as `psql` does to ask the person first.
+/// Reads a `PasswordMessage`; `None` when the client leaves instead, as `psql` does to ask the person first.
 pub(super) async fn read_password(
     stream: &mut (impl AsyncRead + Unpin),
 ) -> io::Result<Option<String>> {
@@ -117,7 +117,7 @@ pub(super) async fn read_password(
     Ok(Some(String::from_utf8_lossy(&password).into_owned()))
 }
 
-/// A refusal: an ErrorResponse of severity FATAL.
+/// A refusal: an `ErrorResponse` of severity FATAL.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Refusal {
     /// The SQLSTATE.

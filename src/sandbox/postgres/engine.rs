@@ -118,7 +118,10 @@ impl Engine {
     pub(in crate::sandbox) fn lacks_database(&self, instance: &Instance, database: &str) -> bool {
         match &*self.0 {
             #[cfg(unix)]
-            Servers::System(_) => false,
+            Servers::System(_) => {
+                let _ = (instance, database);
+                false
+            }
             #[cfg(feature = "embedded-postgres")]
             Servers::Embedded(servers) => servers.lacks_database(instance, database),
         }
@@ -148,7 +151,7 @@ impl Engine {
         }
     }
 
-    /// Passes a CancelRequest on, a whole message. Like PostgreSQL itself it never says what became of it.
+    /// Passes a `CancelRequest` on, a whole message. Like PostgreSQL itself it never says what became of it.
     pub(in crate::sandbox) async fn cancel(&self, instance: &'static Instance, request: &[u8]) {
         match &*self.0 {
             #[cfg(unix)]
