@@ -24,23 +24,24 @@ shows() {
   for _ in $(seq 200); do screen | grep -Eq -- "$1" && return; sleep 0.1; done
   screen >&2; fail "the screen never showed: $1"
 }
-type() { tmux send-keys -t bsql "$@"; }
+# A semicolon at the end would end tmux's own command.
+enter() { tmux send-keys -t bsql -l "$(sed 's/;$/\\;/' <<<"$1")"; tmux send-keys -t bsql Enter; }
 
 tmux new-session -d -s bsql -x 120 -y 40 "sh"
-type "PS1='shell> '" Enter
-type "$BSQL connect payments-staging; echo status=\$?" Enter
-shows 'payments-staging.*=>'
-type 'select current_user, count(*) > 0 as rows from payments;' Enter
+enter "PS1='shell> '"
+enter "$BSQL connect payments-staging; echo status=\$?"
+shows 'payments-staging=>'
+enter 'select current_user, count(*) > 0 as rows from payments;'
 shows 'ada@acme.example \| t'
-type 'select pg_sleep(60);' Enter
+enter 'select pg_sleep(60);'
 # Ctrl-C is psql's: it cancels the query and the prompt comes back. Until the query runs there is nothing to cancel.
 for _ in $(seq 100); do
-  type C-c
+  tmux send-keys -t bsql C-c
   screen | grep -q 'canceling statement' && break
   sleep 0.1
 done
 shows 'canceling statement due to user request'
-type '\q' Enter
+enter '\q'
 shows 'status=0'
 [ -z "$(find "$dir/run" -type s)" ] || fail "a socket was left: $(find "$dir/run")"
 "$BSQL" audit list
