@@ -424,7 +424,7 @@ mod tests {
                     log.begin(access())
                         .unwrap()
                         .end(Outcome::default())
-                        .unwrap()
+                        .unwrap();
                 });
             }
         });

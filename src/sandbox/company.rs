@@ -70,6 +70,13 @@ pub struct Instance {
     pub data: &'static str,
 }
 
+impl Instance {
+    /// `project:region:instance`.
+    pub fn connection_name(&self) -> String {
+        format!("{}:{}:{}", self.project, self.region, self.name)
+    }
+}
+
 const ADA: &str = PEOPLE[0].email;
 const BRUNO: &str = PEOPLE[1].email;
 const CHLOE: &str = PEOPLE[2].email;

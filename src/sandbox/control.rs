@@ -103,7 +103,7 @@ impl InstanceStatus {
         let instance = served.instance;
         Self {
             address: format!("{}:{port}", served.ip),
-            connection_name: format!("{}:{}:{}", instance.project, instance.region, instance.name),
+            connection_name: instance.connection_name(),
             database: instance.database.to_owned(),
             clients: owned(instance.clients),
         }

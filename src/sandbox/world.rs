@@ -14,6 +14,7 @@ use super::faults::{FaultBox, Faults};
 use super::google::Google;
 use super::http::{self, Bound, opaque_secret};
 use super::idp::{Provider, Settings};
+use super::instance::ServedInstance;
 use super::postgres::{Engine, EngineChoice};
 use super::{catalog, profile};
 use crate::error::Result;
@@ -146,6 +147,23 @@ impl Sandbox {
     /// How another process reaches this sandbox. The token belongs into a file that only the user can read.
     pub fn control(&self) -> &Control {
         &self.control
+    }
+
+    /// Starts the database of an instance (`project:region:instance`), which otherwise starts when somebody first
+    /// connects. Whoever holds the handle can wait for it; what goes wrong shows when somebody connects.
+    pub fn warm_up(&self, connection_name: &str) -> JoinHandle<()> {
+        let engine = self.google.engine().clone();
+        let instances = self.google.instances();
+        let wanted =
+            |served: &&ServedInstance| served.instance.connection_name() == connection_name;
+        let instance = instances.iter().find(wanted).map(|served| served.instance);
+        tokio::spawn(async move {
+            if let Some(instance) = instance
+                && let Ok(session) = engine.session(instance).await
+            {
+                session.end().await;
+            }
+        })
     }
 
     /// Makes it misbehave in exactly these ways.

@@ -64,6 +64,8 @@ pub(super) async fn run(args: DemoArgs, app: &App, ui: &mut Ui) -> Result<u8> {
 async fn play(world: &World, app: &App, ui: &mut Ui) -> Result<u8> {
     let program =
         std::env::current_exe().or_fail(ErrorKind::Internal, || "cannot find bsql itself")?;
+    // While the first steps are shown, the database starts that a later one connects to.
+    let mut warm_up = Some(world.warm_up("acme-staging:europe-west1:payments"));
     for (why, args) in STEPS {
         let shown: Vec<String> = args.iter().map(|arg| quoted(arg)).collect();
         ui.print(&format!(
@@ -74,6 +76,11 @@ async fn play(world: &World, app: &App, ui: &mut Ui) -> Result<u8> {
             "{}\n",
             ui.paint(Paint::Strong, &format!("$ bsql {}", shown.join(" ")))
         ))?;
+        if args.contains(&"connect")
+            && let Some(warm_up) = warm_up.take()
+        {
+            warm_up.await.expect("the task does not panic");
+        }
         let mut command = Command::new(&program);
         command.args(args);
         world.settle(&mut command);

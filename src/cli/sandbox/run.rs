@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use std::process::Command;
 use tempfile::TempDir;
+use tokio::task::JoinHandle;
 
 use super::{EngineArg, profile, up};
 use crate::app::App;
@@ -67,6 +68,11 @@ impl World {
     /// The engine in use.
     pub(super) fn engine(&self) -> &str {
         &self.sandbox.status().engine
+    }
+
+    /// Starts an instance's database ahead of time.
+    pub(super) fn warm_up(&self, connection_name: &str) -> JoinHandle<()> {
+        self.sandbox.warm_up(connection_name)
     }
 
     /// Makes any `bsql` that `command` starts live here.

@@ -128,7 +128,7 @@ mod tests {
     use super::*;
     use crate::clock::Clock;
     use crate::http::{Answer, HttpClient};
-    use crate::sandbox::company::{INSTANCES, PEOPLE};
+    use crate::sandbox::company::{INSTANCES, Instance, PEOPLE};
     use crate::sandbox::faults::Faults;
     use crate::sandbox::http::serve;
     use crate::sandbox::idp::keys::SigningKey;
@@ -245,10 +245,8 @@ mod tests {
                 entity.json["metadata"]["annotations"]["bsql.dev/instance-connection-name"].as_str()
             })
             .collect();
-        let mut expected: BTreeSet<String> = INSTANCES
-            .iter()
-            .map(|one| format!("{}:{}:{}", one.project, one.region, one.name))
-            .collect();
+        let mut expected: BTreeSet<String> =
+            INSTANCES.iter().map(Instance::connection_name).collect();
         expected.insert("acme-staging/europe-west1/billing".to_owned());
         let expected = expected.iter().map(String::as_str).collect();
         assert_eq!(connection_names, expected);

@@ -118,6 +118,11 @@ impl Google {
         self.doors.instances()
     }
 
+    /// The databases behind the instances.
+    pub(in crate::sandbox) fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
     /// Ends everything in order: no more requests, then no more sessions, then no more databases.
     pub(in crate::sandbox) async fn stop(self) {
         drop(self.closing);
