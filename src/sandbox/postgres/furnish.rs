@@ -18,12 +18,12 @@ pub(super) async fn furnish<F>(
 where
     F: Future<Output = Result<Box<dyn Stream>>>,
 {
-    run(connect().await?, maintenance, &roles(instance)).await?;
     // Alone, because it cannot be part of a transaction, and several statements at once are one.
     let create = format!("CREATE DATABASE {}", quoted(instance.database));
     run(connect().await?, maintenance, &create).await?;
-    run(connect().await?, instance.database, instance.data).await?;
-    run(connect().await?, instance.database, &grants(instance)).await
+    // At once, because every connection to the embedded engine costs 0.15 s.
+    let everything = [&roles(instance), instance.data, &grants(instance)].concat();
+    run(connect().await?, instance.database, &everything).await
 }
 
 /// Runs `sql` as the superuser.
@@ -52,7 +52,7 @@ pub(super) async fn run(stream: Box<dyn Stream>, database: &str, sql: &str) -> R
 /// As in Cloud SQL: IAM users are members of `cloudsqliamuser` and can do nothing until somebody grants them something.
 fn roles(instance: &Instance) -> String {
     let mut sql = format!(
-        "CREATE ROLE cloudsqliamuser; CREATE ROLE {} LOGIN;",
+        "CREATE ROLE cloudsqliamuser; CREATE ROLE {} LOGIN;\n",
         quoted(BUILT_IN_USER)
     );
     for user in principals::database_users(instance) {

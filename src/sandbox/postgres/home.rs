@@ -2,7 +2,7 @@
 
 use std::fs::{File, Permissions, TryLockError};
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use tempfile::TempDir;
 
@@ -66,35 +66,6 @@ impl Home {
     pub(super) fn account(&self) -> Option<Account> {
         self.account
     }
-
-    /// A new directory in it, only for the account.
-    pub(super) fn directory(&self, name: &str) -> std::io::Result<PathBuf> {
-        let path = self.path().join(name);
-        make_directory(&path, self.account)?;
-        Ok(path)
-    }
-
-    /// Copies the directory `from` to `to`, which must not exist.
-    pub(super) fn copy(from: &Path, to: &Path, account: Option<Account>) -> std::io::Result<()> {
-        make_directory(to, account)?;
-        for entry in std::fs::read_dir(from)? {
-            let entry = entry?;
-            let target = to.join(entry.file_name());
-            if entry.file_type()?.is_dir() {
-                Self::copy(&entry.path(), &target, account)?;
-            } else {
-                std::fs::copy(entry.path(), &target)?;
-                give(&target, account)?;
-            }
-        }
-        Ok(())
-    }
-}
-
-fn make_directory(path: &Path, account: Option<Account>) -> std::io::Result<()> {
-    std::fs::create_dir(path)?;
-    std::fs::set_permissions(path, Permissions::from_mode(0o700))?;
-    give(path, account)
 }
 
 fn give(path: &Path, account: Option<Account>) -> std::io::Result<()> {
