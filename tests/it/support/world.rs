@@ -28,9 +28,15 @@ impl Drop for Inner {
 
 impl World {
     /// The one that all tests share, so that PostgreSQL is started once. It ends with the process.
+    ///
+    /// The embedded engine has room for one session at a time: with it, every test has a world of its own.
     pub(crate) fn shared() -> Self {
         static SHARED: LazyLock<World> = LazyLock::new(World::own);
-        SHARED.clone()
+        if SHARED.has_system_postgres() {
+            SHARED.clone()
+        } else {
+            Self::own()
+        }
     }
 
     /// One of the test's own. PostgreSQL is only started when somebody connects.
