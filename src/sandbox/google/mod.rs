@@ -27,7 +27,7 @@ use self::refusal::ApiError;
 use self::tokens::{Grant, Tokens};
 use super::faults::FaultBox;
 use super::idp::SubjectTokens;
-use super::instance::{Doors, ServedInstance};
+use super::instance::{self, Doors, Listeners, ServedInstance};
 use super::postgres::Engine;
 use crate::error::{ErrorKind, Result, ResultExt as _};
 
@@ -67,8 +67,19 @@ impl Google {
         faults: FaultBox,
         token_life: SignedDuration,
     ) -> Result<Self> {
+        let doors = instance::bind().await?;
+        Self::start_at(doors, subject_tokens, engine, faults, token_life).await
+    }
+
+    async fn start_at(
+        doors: Listeners,
+        subject_tokens: SubjectTokens,
+        engine: Engine,
+        faults: FaultBox,
+        token_life: SignedDuration,
+    ) -> Result<Self> {
         let tokens = Tokens::default();
-        let doors = Doors::open(engine.clone(), tokens.clone(), faults.clone()).await?;
+        let doors = Doors::open(doors, engine.clone(), tokens.clone(), faults.clone())?;
         let api = Api {
             subject_tokens,
             tokens,

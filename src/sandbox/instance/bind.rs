@@ -15,7 +15,7 @@ const FIRST_HOST: u8 = 11;
 
 /// Where the doors are.
 #[derive(Debug)]
-pub(super) enum Listeners {
+pub(in crate::sandbox) enum Listeners {
     /// Each instance has an address of its own, in the order of [`INSTANCES`], as in the cloud.
     Own(Vec<(Ipv4Addr, TcpListener)>),
     /// All share 127.0.0.1 and are told apart by the name that the client asks for (SNI).
@@ -24,7 +24,7 @@ pub(super) enum Listeners {
 
 /// Takes the first free block `127.0.k.0/24`, so that several sandboxes run side by side. Where only 127.0.0.1 exists, as
 /// on macOS, or port 3307 is taken everywhere, all instances share that address and any free port.
-pub(super) async fn bind() -> Result<Listeners> {
+pub(in crate::sandbox) async fn bind() -> Result<Listeners> {
     for block in 1..=u8::MAX {
         match bind_block(block).await {
             Ok(listeners) => return Ok(Listeners::Own(listeners)),
@@ -48,7 +48,7 @@ async fn bind_block(block: u8) -> io::Result<Vec<(Ipv4Addr, TcpListener)>> {
 }
 
 /// One listener for all.
-pub(super) async fn bind_shared() -> Result<Listeners> {
+pub(in crate::sandbox) async fn bind_shared() -> Result<Listeners> {
     TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
         .await
         .map(Listeners::Shared)

@@ -12,7 +12,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 
-use super::bind::{Listeners, bind};
+use super::bind::Listeners;
 use super::login::{Verdict, judge, judge_password};
 use super::served::ServedInstance;
 use super::startup::{ASK_PASSWORD, Opening, Refusal, Startup, read_opening, read_password};
@@ -54,15 +54,7 @@ struct Door {
 
 impl Doors {
     /// Opens a door for each of [`INSTANCES`]. They take clients when it returns.
-    pub(in crate::sandbox) async fn open(
-        engine: Engine,
-        tokens: Tokens,
-        faults: FaultBox,
-    ) -> Result<Self> {
-        Self::open_at(bind().await?, engine, tokens, faults)
-    }
-
-    fn open_at(
+    pub(in crate::sandbox) fn open(
         listeners: Listeners,
         engine: Engine,
         tokens: Tokens,
@@ -175,7 +167,10 @@ impl Door {
         };
         let shown = self.faults.get().certificate_of;
         let shown = shown.and_then(|name| self.instances.iter().find(|one| one.is_called(&name)));
-        let config = served.tls(shown.unwrap_or(served))?;
+        let config = match shown {
+            None => served.tls(),
+            Some(other) => served.tls_in_the_name_of(other)?,
+        };
         let mut client = match start.into_stream(config).into_fallible().await {
             Ok(client) => client,
             Err((error, mut client)) => {

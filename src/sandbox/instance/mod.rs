@@ -9,5 +9,8 @@ mod login;
 mod served;
 mod startup;
 
+#[cfg(test)]
+pub(in crate::sandbox) use bind::bind_shared;
+pub(in crate::sandbox) use bind::{Listeners, bind};
 pub(in crate::sandbox) use door::Doors;
 pub(in crate::sandbox) use served::ServedInstance;

@@ -77,6 +77,8 @@ pub(in crate::sandbox) struct ServedInstance {
     pub(in crate::sandbox) created_at: Timestamp,
     /// What the server shows.
     identity: Arc<CertifiedKey>,
+    /// TLS as its door speaks it.
+    tls: Arc<ServerConfig>,
     /// Signs the certificates of clients, for this instance only.
     client_ca: Authority,
     /// What the certificates that are still valid stand for, by serial number.
@@ -113,6 +115,7 @@ impl ServedInstance {
         let certified = names.certified.then_some(dns_name.as_str());
         let identity = server_ca.server(&common_name, certified, now);
         let identity = CertifiedKey::from_der(identity.chain, identity.key, &provider())
+            .map(Arc::new)
             .or_fail(ErrorKind::Internal, || "cannot use a certificate just made")?;
         let client_ca = Authority::root(
             &format!(
@@ -128,7 +131,8 @@ impl ServedInstance {
             ca_mode: names.ca_mode,
             server_ca,
             created_at: now,
-            identity: Arc::new(identity),
+            tls: tls(&client_ca, &identity)?,
+            identity,
             client_ca,
             certificates: Mutex::default(),
         })
@@ -173,25 +177,35 @@ impl ServedInstance {
         certificates.get(serial)?.login.clone()
     }
 
-    /// TLS as this instance's door speaks it: 1.3 only, and only with a certificate it has signed itself. It shows the
-    /// certificate of `shown`, normally its own.
-    pub(super) fn tls(&self, shown: &Self) -> Result<Arc<ServerConfig>> {
-        let config = || -> anyhow::Result<ServerConfig> {
-            let mut trusted = RootCertStore::empty();
-            trusted.add(self.client_ca.der().clone())?;
-            let verifier =
-                WebPkiClientVerifier::builder_with_provider(Arc::new(trusted), provider());
-            Ok(ServerConfig::builder_with_provider(provider())
-                .with_protocol_versions(&[&rustls::version::TLS13])?
-                .with_client_cert_verifier(verifier.build()?)
-                .with_cert_resolver(Arc::new(SingleCertAndKey::from(Arc::clone(
-                    &shown.identity,
-                )))))
-        };
-        config()
-            .map(Arc::new)
-            .or_fail(ErrorKind::Internal, || "cannot set up an instance's TLS")
+    /// TLS as this instance's door speaks it.
+    pub(super) fn tls(&self) -> Arc<ServerConfig> {
+        Arc::clone(&self.tls)
     }
+
+    /// The same, but showing the certificate of another instance.
+    pub(super) fn tls_in_the_name_of(&self, other: &Self) -> Result<Arc<ServerConfig>> {
+        tls(&self.client_ca, &other.identity)
+    }
+}
+
+/// TLS 1.3 only, and only with a certificate that `client_ca` has signed. Sessions are not resumed: every connection has
+/// to show a certificate that is valid now.
+fn tls(client_ca: &Authority, identity: &Arc<CertifiedKey>) -> Result<Arc<ServerConfig>> {
+    let config = || -> anyhow::Result<ServerConfig> {
+        let mut trusted = RootCertStore::empty();
+        trusted.add(client_ca.der().clone())?;
+        let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(trusted), provider());
+        let identity = SingleCertAndKey::from(Arc::clone(identity));
+        let mut config = ServerConfig::builder_with_provider(provider())
+            .with_protocol_versions(&[&rustls::version::TLS13])?
+            .with_client_cert_verifier(verifier.build()?)
+            .with_cert_resolver(Arc::new(identity));
+        config.send_tls13_tickets = 0;
+        Ok(config)
+    };
+    config()
+        .map(Arc::new)
+        .or_fail(ErrorKind::Internal, || "cannot set up an instance's TLS")
 }
 
 fn provider() -> Arc<CryptoProvider> {
