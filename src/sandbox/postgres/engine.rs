@@ -57,6 +57,10 @@ pub(in crate::sandbox) struct Session {
 #[derive(Debug)]
 pub(in crate::sandbox) enum NoSession {
     /// The server serves one session at a time and somebody else has it.
+    #[cfg_attr(
+        not(feature = "embedded-postgres"),
+        expect(dead_code, reason = "the installed PostgreSQL serves many")
+    )]
     Busy,
     /// The server cannot be started or reached.
     Failed(Error),
