@@ -55,6 +55,25 @@ fn up_in_the_background_status_and_down() {
 }
 
 #[test]
+fn one_after_the_other_does_not_take_the_next_ones_profile_away() {
+    let env = TestEnv::new();
+    std::fs::write(env.file("config.toml"), "").unwrap();
+    for _ in 0..2 {
+        env.bsql(&["sandbox", "up", "--detach", "--auto-approve"])
+            .succeeds();
+        env.bsql(&["login", "--flow", "device"]).succeeds();
+        // A database that runs takes its time to end.
+        env.bsql(&["query", "payments-staging", "select 1"])
+            .succeeds();
+        env.bsql(&["sandbox", "down"]).succeeds();
+        assert_eq!(
+            std::fs::read_to_string(env.file("config.toml")).unwrap(),
+            ""
+        );
+    }
+}
+
+#[test]
 fn run_gives_a_command_a_world_of_its_own() {
     let env = TestEnv::new();
     let bsql = env!("CARGO_BIN_EXE_bsql");

@@ -25,8 +25,9 @@ pub(super) async fn run(_: DownArgs, app: &App, ui: &mut Ui) -> Result<u8> {
         return Ok(0);
     };
     running.shut_down().await?;
+    // It answers no more before it has ended: the lock tells.
     let gone = async {
-        while running.status().await?.is_some() {
+        while Running::lock(state)?.is_none() {
             tokio::time::sleep(POLL).await;
         }
         Ok(())
@@ -40,7 +41,6 @@ pub(super) async fn run(_: DownArgs, app: &App, ui: &mut Ui) -> Result<u8> {
                 LONGEST_SHUTDOWN.as_secs()
             )))
         })?;
-    profile::remove(&app.paths().config_file)?;
     ui.status("the sandbox has ended");
     Ok(0)
 }

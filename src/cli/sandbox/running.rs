@@ -1,6 +1,6 @@
 //! The sandbox that runs on this machine for this user: what `up` leaves for `down` and `status` to find it.
 
-use std::fs;
+use std::fs::{self, File, TryLockError};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
@@ -20,6 +20,20 @@ impl Running {
 
     fn file(state: &Path) -> PathBuf {
         Self::dir(state).join("running.json")
+    }
+
+    /// Held by the process that is the user's sandbox, from before it starts until all of it has ended.
+    ///
+    /// `None` when another process holds it.
+    pub(super) fn lock(state: &Path) -> Result<Option<File>> {
+        let file = Self::dir(state).join("lock");
+        let failed = || format!("cannot lock `{}`", file.display());
+        let lock = File::create(&file).or_fail(ErrorKind::CannotCreate, failed)?;
+        match lock.try_lock() {
+            Ok(()) => Ok(Some(lock)),
+            Err(TryLockError::WouldBlock) => Ok(None),
+            Err(TryLockError::Error(error)) => Err(error).or_fail(ErrorKind::CannotCreate, failed),
+        }
     }
 
     /// Leaves word, for this user's eyes only.

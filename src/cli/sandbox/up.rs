@@ -77,6 +77,11 @@ pub(super) async fn run(args: UpArgs, app: &App, ui: &mut Ui) -> Result<u8> {
         say_next(ui, &app.paths().config_file);
         return Ok(0);
     }
+    let Some(lock) = Running::lock(state)? else {
+        return Err(ErrorKind::TryLater
+            .error("another sandbox of yours is starting or ending")
+            .hint("bsql sandbox status"));
+    };
     let options = options(
         args.auto_approve.as_deref(),
         args.engine,
@@ -107,6 +112,7 @@ pub(super) async fn run(args: UpArgs, app: &App, ui: &mut Ui) -> Result<u8> {
     Running::forget(state);
     sandbox.stop().await;
     profile::remove(&app.paths().config_file)?;
+    drop(lock);
     Ok(0)
 }
 

@@ -209,7 +209,9 @@ fn none(choice: EngineChoice) -> Error {
         EngineChoice::Embedded => error
             .error("this bsql has no embedded PostgreSQL")
             .hint("install PostgreSQL (for example: apt install postgresql) and use that")
-            .hint("cargo install backstage-sql --features embedded-postgres"),
+            .hint(
+                "or build bsql with its own: cargo install --path . --features embedded-postgres",
+            ),
         EngineChoice::System => error
             .error("cannot find an installed PostgreSQL: `initdb` and `postgres` 13 or later")
             .hint("install PostgreSQL (for example: apt install postgresql)"),
@@ -218,7 +220,9 @@ fn none(choice: EngineChoice) -> Error {
                 "there is no PostgreSQL for the sandbox: none is installed, and none is built in",
             )
             .hint("install PostgreSQL (for example: apt install postgresql)")
-            .hint("cargo install backstage-sql --features embedded-postgres"),
+            .hint(
+                "or build bsql with its own: cargo install --path . --features embedded-postgres",
+            ),
     }
 }
 

@@ -302,7 +302,7 @@ async fn the_embedded_engine_takes_one_client_after_another() {
     let mut stream = start_session(&ticket).await;
     let query = b"Q\0\0\0\x2eSELECT repeat('x', 1000000) FROM payments\0";
     stream.write_all(query).await.unwrap();
-    stream.read_exact(&mut [0; 100_000]).await.unwrap();
+    stream.read_exact(&mut vec![0; 100_000]).await.unwrap();
     drop(stream);
     let rows = loop {
         match ask(&ticket, &config, "SELECT count(*) FROM merchants").await {
