@@ -1,0 +1,211 @@
+// bsql signs in at a real OpenID provider, with a real browser. One line for each case that holds.
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { browse } from './person.mjs';
+import { startProvider } from './provider.mjs';
+
+const here = dirname(fileURLToPath(import.meta.url));
+
+/** Somebody's machine: settings, state, and nothing else of this one. */
+class Machine {
+  constructor(issuer) {
+    this.home = mkdtempSync(join(tmpdir(), 'bsql-e2e-oidc-'));
+    // Nothing listens on port 9: who one is must not depend on the catalog or on Google.
+    writeFileSync(join(this.home, 'config.toml'), `
+[profiles.acme]
+identity.issuer = "${issuer}"
+backstage.url = "http://127.0.0.1:9"
+backstage.auth = "none"
+google.workforce_provider = "locations/global/workforcePools/acme/providers/oidc"
+google.endpoints.sts = "http://127.0.0.1:9"
+`);
+  }
+
+  environment(more) {
+    return {
+      PATH: process.env.PATH, HOME: this.home, TZ: 'UTC', SHELL: '/bin/sh', BROWSER: join(here, 'person.mjs'),
+      BSQL_CONFIG: join(this.home, 'config.toml'), BSQL_STATE_DIR: join(this.home, 'state'),
+      BSQL_CACHE_DIR: join(this.home, 'cache'), BSQL_RUNTIME_DIR: join(this.home, 'run'), ...more,
+    };
+  }
+
+  /** Starts bsql. With `terminal` it has one, as it needs to open a browser. */
+  start(args, { terminal = false, env = {} } = {}) {
+    const command = terminal
+      ? ['script', '-qec', [process.env.BSQL, ...args].map((word) => `'${word}'`).join(' '), '/dev/null']
+      : [process.env.BSQL, ...args];
+    const child = spawn(command[0], command.slice(1), { env: this.environment(env), stdio: ['pipe', 'pipe', 'pipe'], timeout: 60_000 });
+    const run = { child, stdout: '', stderr: '', said: '' };
+    for (const stream of ['stdout', 'stderr']) {
+      child[stream].on('data', (data) => { run[stream] += data; run.said += data; });
+    }
+    run.ended = new Promise((resolve) => child.on('close', (code) => resolve({ ...run, code })));
+    return run;
+  }
+
+  run(args, options) { return this.start(args, options).ended; }
+
+  /** Runs bsql, which must succeed. */
+  async ok(args, options) {
+    const run = await this.run(args, options);
+    assert.equal(run.code, 0, `bsql ${args.join(' ')}:\n${run.said}`);
+    return run;
+  }
+
+  login(args = [], options = {}) {
+    return this.ok(['login', '--flow', 'browser', ...args], { terminal: true, ...options });
+  }
+
+  /** What the token store holds. */
+  tokens() {
+    const dir = join(this.home, 'state', 'tokens');
+    const files = readdirSync(dir).map((name) => readFileSync(join(dir, name), 'utf8')).filter((text) => text.startsWith('{'));
+    assert.equal(files.length, 1);
+    return JSON.parse(files[0]);
+  }
+
+  claims() { return JSON.parse(Buffer.from(this.tokens().id_token.split('.')[1], 'base64url')); }
+
+  remove() { rmSync(this.home, { recursive: true, force: true }); }
+}
+
+/** The address below `prefix` that bsql says, once it has said it. */
+async function address(run, prefix) {
+  for (;;) {
+    const found = run.said.split(/\s/).slice(0, -1).find((word) => word.startsWith(prefix));
+    if (found) return found;
+    const ended = await Promise.race([run.ended, new Promise((resolve) => run.child.stderr.once('data', () => resolve()))]);
+    assert.ok(!ended, `ended without an address:\n${ended?.said}`);
+  }
+}
+
+/** What the provider says to a refresh token. */
+async function refresh(issuer, token) {
+  const body = new URLSearchParams({ grant_type: 'refresh_token', client_id: 'bsql', refresh_token: token });
+  return (await fetch(`${issuer}/token`, { method: 'POST', body })).json();
+}
+
+const cases = {
+  async 'in the browser, with consent'({ provider, machine }) {
+    const login = await machine.login();
+    assert.match(login.said, /signed in as alice@acme\.example \(profile acme\)/);
+    const asked = provider.seen.authorizations.at(-1);
+    assert.equal(asked.code_challenge_method, 'S256');
+    assert.ok(asked.state && asked.nonce);
+    const who = JSON.parse((await machine.ok(['whoami', '-o', 'json'])).stdout);
+    assert.equal(who.email, 'alice@acme.example');
+    assert.equal(who.subject, 'alice');
+    assert.equal(who.issuer, provider.issuer);
+    assert.equal(who.catalog_user, null);
+  },
+
+  async 'with a code on another device'({ provider, machine }) {
+    const login = machine.start(['login', '--flow', 'device']);
+    const page = await browse(await address(login, `${provider.issuer}/device`));
+    assert.match(page.title, /success/i, page.text);
+    const { code, said } = await login.ended;
+    assert.equal(code, 0, said);
+    assert.match(said, /signed in as alice@acme\.example/);
+  },
+
+  async 'with a code, and somebody says no'({ provider, machine }) {
+    const login = machine.start(['login', '--flow', 'device']);
+    await browse(await address(login, `${provider.issuer}/device`), { deny: true });
+    const { code, said } = await login.ended;
+    assert.equal(code, 77, said);
+  },
+
+  async 'by pasting what a browser elsewhere ends at'({ provider, machine }) {
+    const login = machine.start(['login', '--flow', 'paste']);
+    const end = await browse(await address(login, `${provider.issuer}/auth`), { elsewhere: true });
+    assert.match(end.url, /^http:\/\/127\.0\.0\.1:\d+\/callback\?/);
+    login.child.stdin.write(`${end.url.replace(/state=[^&]*/, 'state=forged')}\n`);
+    login.child.stdin.write(`${end.url}\n`);
+    const { code, said } = await login.ended;
+    assert.equal(code, 0, said);
+    assert.match(said, /not accepted[^]*signed in as alice@acme\.example/);
+  },
+
+  async 'again with more proof'({ machine }) {
+    await machine.login();
+    const before = machine.claims();
+    assert.equal(before.acr, 'urn:bsql:pwd');
+    await machine.login(['--acr', 'urn:bsql:mfa', '--max-age', '0']);
+    const after = machine.claims();
+    assert.equal(after.acr, 'urn:bsql:mfa');
+    assert.ok(after.auth_time >= before.auth_time);
+  },
+
+  async 'somebody says no'({ machine }) {
+    const { code, said } = await machine.run(['login', '--flow', 'browser'], { terminal: true, env: { PERSON: 'deny' } });
+    assert.equal(code, 77, said);
+    assert.match(said, /said no/);
+    assert.equal((await machine.run(['whoami'])).code, 67);
+  },
+
+  async 'requests are pushed where they must be'({ machine, provider }) {
+    await machine.login();
+    assert.equal(provider.seen.pushed, 1);
+  },
+
+  async 'refresh tokens rotate, one program at a time'({ machine, provider }) {
+    await machine.login();
+    const first = machine.tokens().refresh_token;
+    await machine.ok(['whoami']);
+    const second = machine.tokens().refresh_token;
+    assert.notEqual(second, first);
+    assert.equal(provider.seen.refreshes, 1);
+    // The provider ends the session when a refresh token comes twice, so a race would sign everybody out.
+    const runs = await Promise.all(Array.from({ length: 6 }, () => machine.run(['whoami'])));
+    for (const { code, said } of runs) assert.equal(code, 0, said);
+    await machine.ok(['whoami']);
+  },
+
+  async 'signing out revokes'({ machine, provider }) {
+    await machine.login();
+    const token = machine.tokens().refresh_token;
+    await machine.ok(['logout']);
+    assert.equal((await refresh(provider.issuer, token)).error, 'invalid_grant');
+    const { code, said } = await machine.run(['whoami']);
+    assert.equal(code, 67, said);
+  },
+
+  async 'another issuer than the settings say'({ provider }) {
+    const machine = new Machine(provider.issuer.replace('127.0.0.1', 'localhost'));
+    try {
+      const { code, said } = await machine.run(['login', '--flow', 'device']);
+      assert.equal(code, 78, said);
+      assert.ok(said.includes(`says that it is \`${provider.issuer}\``), said);
+    } finally {
+      machine.remove();
+    }
+  },
+};
+
+const options = {
+  'requests are pushed where they must be': { pushOnly: true },
+  // Shorter than the minute before the end in which bsql refreshes: every run does.
+  'refresh tokens rotate, one program at a time': { tokenLife: 30 },
+};
+
+const wanted = process.argv[2] ?? '';
+for (const [name, run] of Object.entries(cases)) {
+  if (!name.includes(wanted)) continue;
+  const provider = await startProvider(options[name]);
+  const machine = new Machine(provider.issuer);
+  try {
+    await run({ provider, machine });
+    console.log(`ok ${name}`);
+  } catch (error) {
+    console.log(`FAILED ${name}`);
+    console.error(error);
+    process.exitCode = 1;
+  } finally {
+    machine.remove();
+    await provider.stop();
+  }
+}
