@@ -28,6 +28,9 @@ _bsql() {
             bsql,connect)
                 cmd="bsql__subcmd__connect"
                 ;;
+            bsql,init)
+                cmd="bsql__subcmd__init"
+                ;;
             bsql,login)
                 cmd="bsql__subcmd__login"
                 ;;
@@ -36,6 +39,9 @@ _bsql() {
                 ;;
             bsql,ls)
                 cmd="bsql__subcmd__ls"
+                ;;
+            bsql,profile)
+                cmd="bsql__subcmd__profile"
                 ;;
             bsql,query)
                 cmd="bsql__subcmd__query"
@@ -55,8 +61,29 @@ _bsql() {
             bsql__subcmd__audit,verify)
                 cmd="bsql__subcmd__audit__subcmd__verify"
                 ;;
+            bsql__subcmd__config,get)
+                cmd="bsql__subcmd__config__subcmd__get"
+                ;;
             bsql__subcmd__config,path)
                 cmd="bsql__subcmd__config__subcmd__path"
+                ;;
+            bsql__subcmd__config,validate)
+                cmd="bsql__subcmd__config__subcmd__validate"
+                ;;
+            bsql__subcmd__profile,ls)
+                cmd="bsql__subcmd__profile__subcmd__ls"
+                ;;
+            bsql__subcmd__profile,path)
+                cmd="bsql__subcmd__profile__subcmd__path"
+                ;;
+            bsql__subcmd__profile,rm)
+                cmd="bsql__subcmd__profile__subcmd__rm"
+                ;;
+            bsql__subcmd__profile,show)
+                cmd="bsql__subcmd__profile__subcmd__show"
+                ;;
+            bsql__subcmd__profile,use)
+                cmd="bsql__subcmd__profile__subcmd__use"
                 ;;
             bsql__subcmd__sandbox,demo)
                 cmd="bsql__subcmd__sandbox__subcmd__demo"
@@ -80,7 +107,7 @@ _bsql() {
 
     case "${cmd}" in
         bsql)
-            opts="-q -v -h -V --profile --quiet --verbose --no-input --color --log-file --help --version login logout whoami ls show connect query audit config completions sandbox"
+            opts="-q -v -h -V --profile --quiet --verbose --no-input --color --log-file --help --version login logout whoami ls show connect query audit init profile config completions sandbox"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -230,7 +257,7 @@ _bsql() {
             return 0
             ;;
         bsql__subcmd__config)
-            opts="-q -v -h --profile --quiet --verbose --no-input --color --log-file --help path"
+            opts="-q -v -h --profile --quiet --verbose --no-input --color --log-file --help get validate path"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -255,7 +282,59 @@ _bsql() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        bsql__subcmd__config__subcmd__get)
+            opts="-q -v -h --show-origin --profile --quiet --verbose --no-input --color --log-file --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --profile)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                --log-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         bsql__subcmd__config__subcmd__path)
+            opts="-q -v -h --profile --quiet --verbose --no-input --color --log-file --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --profile)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                --log-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        bsql__subcmd__config__subcmd__validate)
             opts="-q -v -h --profile --quiet --verbose --no-input --color --log-file --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -339,6 +418,36 @@ _bsql() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        bsql__subcmd__init)
+            opts="-y -q -v -h --name --yes --replace --profile --quiet --verbose --no-input --color --log-file --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --name)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --profile)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                --log-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         bsql__subcmd__login)
             opts="-q -v -h --flow --no-browser --listen --timeout --force --prompt --acr --max-age --login-hint --profile --quiet --verbose --no-input --color --log-file --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
@@ -394,7 +503,7 @@ _bsql() {
             return 0
             ;;
         bsql__subcmd__logout)
-            opts="-q -v -h --profile --quiet --verbose --no-input --color --log-file --help"
+            opts="-q -v -h --all --browser --profile --quiet --verbose --no-input --color --log-file --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -446,6 +555,170 @@ _bsql() {
                     COMPREPLY=($(compgen -W "table wide json csv name" -- "${cur}"))
                     return 0
                     ;;
+                --profile)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                --log-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        bsql__subcmd__profile)
+            opts="-q -v -h --profile --quiet --verbose --no-input --color --log-file --help ls use show rm path"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --profile)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                --log-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        bsql__subcmd__profile__subcmd__ls)
+            opts="-o -q -v -h --output --profile --quiet --verbose --no-input --color --log-file --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --output)
+                    COMPREPLY=($(compgen -W "table wide json csv name" -- "${cur}"))
+                    return 0
+                    ;;
+                -o)
+                    COMPREPLY=($(compgen -W "table wide json csv name" -- "${cur}"))
+                    return 0
+                    ;;
+                --profile)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                --log-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        bsql__subcmd__profile__subcmd__path)
+            opts="-q -v -h --profile --quiet --verbose --no-input --color --log-file --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --profile)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                --log-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        bsql__subcmd__profile__subcmd__rm)
+            opts="-y -q -v -h --yes --profile --quiet --verbose --no-input --color --log-file --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --profile)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                --log-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        bsql__subcmd__profile__subcmd__show)
+            opts="-q -v -h --profile --quiet --verbose --no-input --color --log-file --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --profile)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                --log-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        bsql__subcmd__profile__subcmd__use)
+            opts="-q -v -h --profile --quiet --verbose --no-input --color --log-file --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
                 --profile)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0

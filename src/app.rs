@@ -1,7 +1,8 @@
 //! Builds every part from a profile: the only file that knows them all. It constructs; it does not act.
 
 use std::io::BufReader;
-use std::sync::{Arc, OnceLock};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
@@ -32,8 +33,8 @@ pub(crate) struct App {
     profile_flag: Option<String>,
     clock: Clock,
     shutdown: Shutdown,
-    /// One for everything, so that connections are shared and the system's certificates are read once.
-    http: OnceLock<HttpClient>,
+    /// One for everything that trusts the same certificates, so that connections are shared and the system's are read once.
+    http: Mutex<Vec<(Option<PathBuf>, HttpClient)>>,
 }
 
 /// Google's tokens for the signed-in person, or for the service account they become.
@@ -79,7 +80,7 @@ impl App {
             profile_flag,
             clock: Clock::system(),
             shutdown,
-            http: OnceLock::new(),
+            http: Mutex::default(),
         })
     }
 
@@ -99,10 +100,31 @@ impl App {
         &self.shutdown
     }
 
+    /// The settings as the files say them.
+    pub(crate) fn files(&self) -> Result<Settings> {
+        Settings::read(&self.paths)
+    }
+
+    /// The name of the profile in use.
+    pub(crate) fn profile_in_use(&self, settings: &Settings) -> Result<ProfileName> {
+        ProfileName::choose(self.profile_flag.as_deref(), &self.environment, settings)
+    }
+
+    /// One of the profiles. What the environment says counts for the one in use only.
+    pub(crate) fn profile_named(&self, name: &str) -> Result<Profile> {
+        let mut settings = self.files()?;
+        let in_use = self.profile_in_use(&settings);
+        if in_use.is_ok_and(|in_use| in_use.as_str() == name) {
+            settings.add_environment(&self.environment, name)?;
+        }
+        let name = ProfileName::choose(Some(name), &self.environment, &settings)?;
+        Profile::read(name, &settings)
+    }
+
     /// The settings, with what the environment says of the profile in use, and that profile's name.
-    fn settings(&self) -> Result<(Settings, ProfileName)> {
-        let mut settings = Settings::read(&self.paths)?;
-        let name = ProfileName::choose(self.profile_flag.as_deref(), &self.environment, &settings)?;
+    pub(crate) fn settings(&self) -> Result<(Settings, ProfileName)> {
+        let mut settings = self.files()?;
+        let name = self.profile_in_use(&settings)?;
         settings.add_environment(&self.environment, name.as_str())?;
         Ok((settings, name))
     }
@@ -126,15 +148,27 @@ impl App {
     }
 
     fn http(&self, profile: &Profile) -> Result<HttpClient> {
-        if let Some(http) = self.http.get() {
-            return Ok(http.clone());
-        }
-        let http = HttpClient::new(Self::roots(profile)?)?;
-        Ok(self.http.get_or_init(|| http).clone())
+        self.http_trusting(profile.google.ca_file.as_ref())
     }
 
-    fn roots(profile: &Profile) -> Result<Vec<CertificateDer<'static>>> {
-        let Some(file) = &profile.google.ca_file else {
+    /// For what is asked before there is a profile: trusts what the system trusts.
+    pub(crate) fn http_without_profile(&self) -> Result<HttpClient> {
+        self.http_trusting(None)
+    }
+
+    fn http_trusting(&self, ca_file: Option<&PathBuf>) -> Result<HttpClient> {
+        // A client that is not there yet is made while the lock is held, and nothing else is done with it.
+        let mut clients = self.http.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, http)) = clients.iter().find(|(file, _)| file.as_ref() == ca_file) {
+            return Ok(http.clone());
+        }
+        let http = HttpClient::new(Self::roots(ca_file)?)?;
+        clients.push((ca_file.cloned(), http.clone()));
+        Ok(http)
+    }
+
+    fn roots(ca_file: Option<&PathBuf>) -> Result<Vec<CertificateDer<'static>>> {
+        let Some(file) = ca_file else {
             return Ok(Vec::new());
         };
         let failed = || format!("cannot read the CA certificates in `{}`", file.display());

@@ -5,9 +5,11 @@ mod audit;
 mod completions;
 mod config;
 mod connect;
+mod init;
 mod login;
 mod logout;
 mod ls;
+mod profile;
 mod query;
 mod report;
 #[cfg(feature = "sandbox")]
@@ -85,6 +87,8 @@ enum Command {
     Connect(connect::ConnectArgs),
     Query(query::QueryArgs),
     Audit(audit::AuditArgs),
+    Init(init::InitArgs),
+    Profile(profile::ProfileArgs),
     Config(config::ConfigArgs),
     Completions(completions::CompletionsArgs),
     #[cfg(feature = "sandbox")]
@@ -100,6 +104,7 @@ impl Command {
             Self::Show(args) => args.output.is_json(),
             Self::Query(args) => args.output.is_json(),
             Self::Audit(args) => args.is_json(),
+            Self::Profile(args) => args.is_json(),
             #[cfg(feature = "sandbox")]
             Self::Sandbox(args) => args.is_json(),
             _ => false,
@@ -117,6 +122,8 @@ impl Command {
             Self::Connect(args) => connect::run(args, app, ui).await,
             Self::Query(args) => query::run(args, app, ui).await,
             Self::Audit(args) => audit::run(args, app, ui),
+            Self::Init(args) => init::run(args, app, ui).await,
+            Self::Profile(args) => profile::run(args, app, ui).await,
             Self::Config(args) => config::run(args, app, ui),
             Self::Completions(args) => completions::run(args, ui),
             #[cfg(feature = "sandbox")]

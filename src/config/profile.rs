@@ -146,7 +146,7 @@ impl ProfileName {
             (None, _) => Err(ErrorKind::Config
                 .error("there are several profiles and none is the default")
                 .hint(format!("use --profile with one of: {}", names.join(", ")))
-                .hint("or set `default_profile` in the file that `bsql config path` names")),
+                .hint("bsql profile use NAME")),
         }
     }
 }
@@ -160,7 +160,8 @@ impl fmt::Display for ProfileName {
 fn no_profiles(message: String) -> Error {
     ErrorKind::Config
         .error(message)
-        .hint("write your company's profile to the file that `bsql config path` names; see docs/configuration.md")
+        .hint("if your company publishes its profile: bsql init https://backstage.YOUR-COMPANY.example")
+        .hint("or write it to the file that `bsql config path` names; see docs/configuration.md")
         .hint("or try bsql without any account: bsql sandbox demo")
 }
 

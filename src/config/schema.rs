@@ -177,7 +177,7 @@ pub(super) fn names_a_secret(key: &str) -> bool {
 }
 
 /// The known key most like `path`, if any is.
-pub(super) fn nearest<'a>(path: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+pub fn nearest<'a>(path: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     known
         .into_iter()
         .map(|candidate| (strsim::jaro_winkler(path, candidate), candidate))

@@ -2,6 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use axum::Router;
+use axum::http::header::CONTENT_TYPE;
+use axum::routing::get;
 use serde::Serialize;
 
 use super::company::{CLIENT_ID, USER_PROJECT, WORKFORCE_PROVIDER};
@@ -78,6 +81,13 @@ pub(super) fn profile(addresses: &Addresses) -> String {
         profiles: BTreeMap::from([("sandbox", profile)]),
     };
     toml::to_string(&file).expect("every part has a name in TOML")
+}
+
+/// The profile where `bsql init` looks for it, below Backstage's address.
+pub(super) fn router(addresses: &Addresses) -> Router {
+    let text = profile(addresses);
+    let answer = move || async move { ([(CONTENT_TYPE, "application/toml")], text) };
+    Router::new().route("/.well-known/bsql.toml", get(answer))
 }
 
 #[cfg(test)]

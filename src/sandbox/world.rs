@@ -97,8 +97,7 @@ impl Sandbox {
         servers.push(bound.serve(provider.router(), stop.clone()));
 
         let catalog = catalog::router(subject_tokens.clone(), faults.clone());
-        let (backstage, server) = http::serve(catalog, stop.clone()).await?;
-        servers.push(server);
+        let backstage = Bound::loopback().await?;
 
         let described = engine.describe();
         let google =
@@ -106,10 +105,12 @@ impl Sandbox {
 
         let addresses = Addresses {
             issuer,
-            backstage,
+            backstage: backstage.url().clone(),
             google: google.url().clone(),
             instance_port: google.instance_port(),
         };
+        let catalog = catalog.merge(profile::router(&addresses));
+        servers.push(backstage.serve(catalog, stop.clone()));
         let status = Status::new(&addresses, described, &google.instances());
         let token = Secret::from(opaque_secret());
         let shutdown = CancellationToken::new();

@@ -7,6 +7,7 @@ use url::Url;
 
 use super::{Paint, Ui};
 use crate::auth::{LoginPrompt, PastedLine, browser_command};
+use crate::error::{ErrorKind, Result, ResultExt as _};
 
 /// How a browser is opened for the person.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -24,6 +25,19 @@ impl Ui {
     /// From now on, browsers are opened so.
     pub fn open_browsers_with(&mut self, browser: Browser) {
         self.browser = browser;
+    }
+
+    /// Asks the person, who must be there: see [`can_ask`](Self::can_ask). Everything but yes is no.
+    pub async fn confirm(&mut self, question: &str) -> Result<bool> {
+        self.must_say(&format!("{question} [y/N]"));
+        let mut line = String::new();
+        self.input
+            .lock()
+            .await
+            .read_line(&mut line)
+            .await
+            .or_fail(ErrorKind::Usage, || "cannot read the answer")?;
+        Ok(["y", "yes"].contains(&line.trim().to_lowercase().as_str()))
     }
 }
 

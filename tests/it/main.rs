@@ -14,6 +14,7 @@ mod connect;
 mod docs;
 mod listing;
 mod login;
+mod profile;
 mod query;
 mod sandbox;
 mod shutdown;

@@ -174,6 +174,16 @@ const cases = {
     assert.equal(code, 67, said);
   },
 
+  async 'signing out in the browser as well'({ machine, provider }) {
+    await machine.login();
+    // bsql does not wait for the browser, and a browser does not end with the terminal.
+    const env = { BROWSER: `setsid ${join(here, 'person.mjs')}` };
+    const ended = new Promise((resolve) => provider.once('end_session.success', resolve));
+    const { said } = await machine.ok(['logout', '--browser'], { terminal: true, env });
+    assert.match(said, /signed out[^]*ending the provider's session/);
+    await ended;
+  },
+
   async 'another issuer than the settings say'({ provider }) {
     const machine = new Machine(provider.issuer.replace('127.0.0.1', 'localhost'));
     try {

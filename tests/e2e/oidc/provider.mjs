@@ -66,10 +66,9 @@ export async function startProvider({ tokenLife = 3600, pushOnly = false } = {})
   });
 
   /** What happened, for the cases to look at. */
-  const seen = { refreshes: 0, pushed: 0, endedSessions: 0, authorizations: [] };
+  const seen = { refreshes: 0, pushed: 0, authorizations: [] };
   provider.on('grant.success', (ctx) => { if (ctx.oidc.params.grant_type === 'refresh_token') seen.refreshes += 1; });
   provider.on('pushed_authorization_request.success', () => { seen.pushed += 1; });
-  provider.on('end_session.success', () => { seen.endedSessions += 1; });
   provider.on('authorization.success', (ctx) => seen.authorizations.push({ ...ctx.oidc.params.toPlainObject?.() ?? ctx.oidc.params }));
   provider.on('server_error', (ctx, error) => console.error('the provider failed:', error));
 
@@ -84,7 +83,7 @@ export async function startProvider({ tokenLife = 3600, pushOnly = false } = {})
     }
   });
   const stop = () => new Promise((resolve) => { server.close(resolve); server.closeAllConnections(); });
-  return { issuer, seen, stop };
+  return { issuer, seen, stop, once: provider.once.bind(provider) };
 }
 
 function answer(response, body, status = 200) {
