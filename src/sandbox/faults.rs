@@ -1,8 +1,10 @@
 //! How the sandbox misbehaves when asked to. Faults are data, so that tests, documentation and `POST /faults` share them.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 /// Everything that is wrong at the moment. The default is that nothing is.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -14,6 +16,16 @@ pub struct Faults {
     pub catalog_retry_after_seconds: Option<u64>,
     /// The identity provider's token endpoint answers with this HTTP status.
     pub token_status: Option<u16>,
+    /// The words that go with a [`token_status`](Self::token_status) of 400.
+    pub token_refusal: Option<String>,
+    /// What token answers say otherwise; null leaves it out.
+    pub token_answer: BTreeMap<String, Value>,
+    /// What the identity provider's metadata say otherwise; null leaves it out.
+    pub provider_metadata: BTreeMap<String, Value>,
+    /// The identity provider's key set has another key than the one that signs.
+    pub other_keys: bool,
+    /// How far ahead the identity provider's clock is when it signs ID tokens, in seconds; behind if negative.
+    pub provider_clock_ahead_seconds: i64,
     /// The identity provider's metadata and keys answer with this HTTP status.
     pub discovery_status: Option<u16>,
     /// Google's Security Token Service answers with this HTTP status.

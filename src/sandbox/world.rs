@@ -1,6 +1,7 @@
 //! Puts the sandbox together and takes it down again.
 
 use std::ffi::OsString;
+use std::sync::Arc;
 
 use futures_util::future::join_all;
 use jiff::SignedDuration;
@@ -70,6 +71,7 @@ pub struct Sandbox {
     shutdown: CancellationToken,
     servers: Vec<JoinHandle<()>>,
     google: Google,
+    provider: Arc<Provider>,
 }
 
 impl Sandbox {
@@ -94,7 +96,7 @@ impl Sandbox {
             faults: faults.clone(),
         });
         let subject_tokens = provider.subject_tokens();
-        servers.push(bound.serve(provider.router(), stop.clone()));
+        servers.push(bound.serve(Arc::clone(&provider).router(), stop.clone()));
 
         let catalog = catalog::router(subject_tokens.clone(), faults.clone());
         let backstage = Bound::loopback().await?;
@@ -132,6 +134,7 @@ impl Sandbox {
             shutdown,
             servers,
             google,
+            provider,
         })
     }
 
@@ -165,6 +168,11 @@ impl Sandbox {
                 session.end().await;
             }
         })
+    }
+
+    /// How often somebody has refreshed a session.
+    pub fn refreshes(&self) -> u64 {
+        self.provider.refreshes()
     }
 
     /// Makes it misbehave in exactly these ways.

@@ -12,6 +12,7 @@ mod bad_input;
 mod config;
 mod connect;
 mod docs;
+mod identity;
 mod listing;
 mod login;
 mod profile;

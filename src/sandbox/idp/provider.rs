@@ -1,6 +1,6 @@
 //! The provider as a whole: its settings and state, its metadata, and the ID tokens it signs.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use axum::extract::State;
@@ -78,6 +78,8 @@ pub(in crate::sandbox) struct Provider {
 pub(super) struct ProviderState {
     pub(super) grants: Grants,
     pub(super) devices: Devices,
+    /// How many refresh tokens were redeemed.
+    pub(super) refreshes: u64,
     requests: HashMap<String, (AuthorizationRequest, Timestamp)>,
 }
 
@@ -110,6 +112,11 @@ impl Provider {
         SubjectTokens::new(Arc::clone(&self.key), self.settings.issuer.clone())
     }
 
+    /// How many refresh tokens were redeemed.
+    pub(in crate::sandbox) fn refreshes(&self) -> u64 {
+        self.state().refreshes
+    }
+
     /// Its endpoints.
     pub(in crate::sandbox) fn router(self: Arc<Self>) -> Router {
         Router::new()
@@ -133,7 +140,8 @@ impl Provider {
 
     /// The body of a token response (OpenID Connect Core section 3.1.3.3).
     pub(super) fn token_response(&self, issued: &Issued) -> Value {
-        let now = self.clock.now();
+        let faults = self.settings.faults.get();
+        let now = self.clock.now() + SignedDuration::from_secs(faults.provider_clock_ahead_seconds);
         let approval = &issued.approval;
         let person = approval.person;
         let mut claims = json!({
@@ -163,8 +171,19 @@ impl Provider {
         if let Some(refresh_token) = &issued.refresh_token {
             response["refresh_token"] = json!(refresh_token);
         }
-        response
+        overridden(response, &faults.token_answer)
     }
+}
+
+/// What a fault says otherwise.
+fn overridden(mut answer: Value, changes: &BTreeMap<String, Value>) -> Value {
+    for (name, value) in changes {
+        answer[name] = value.clone();
+    }
+    if let Some(members) = answer.as_object_mut() {
+        members.retain(|_, value| !value.is_null());
+    }
+    answer
 }
 
 /// OpenID Connect Core section 3.1.3.6: the left half of the hash.
@@ -173,13 +192,13 @@ fn at_hash(access_token: &str) -> String {
     URL_SAFE_NO_PAD.encode(&digest.as_ref()[..16])
 }
 
-/// The answer that a status fault asks for.
-pub(super) fn fault(status: Option<u16>) -> Option<Response> {
+/// The answer that a status fault asks for; `words` go with a refusal.
+pub(super) fn fault(status: Option<u16>, words: Option<&str>) -> Option<Response> {
     let status = StatusCode::from_u16(status?).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let body = match status {
         StatusCode::BAD_REQUEST => json!({
             "error": "invalid_grant",
-            "error_description": "the sandbox was asked to refuse this",
+            "error_description": words.unwrap_or("the sandbox was asked to refuse this"),
         }),
         StatusCode::UNAUTHORIZED => json!({ "error": "invalid_client" }),
         _ => json!({ "error": "temporarily_unavailable" }),
@@ -189,11 +208,12 @@ pub(super) fn fault(status: Option<u16>) -> Option<Response> {
 
 /// OpenID Connect Discovery 1.0 section 3, RFC 8414, RFC 8628 section 4, RFC 9207 section 3.
 async fn metadata(State(provider): State<Arc<Provider>>) -> Response {
-    if let Some(fault) = fault(provider.settings.faults.get().discovery_status) {
+    let faults = provider.settings.faults.get();
+    if let Some(fault) = fault(faults.discovery_status, None) {
         return fault;
     }
     let issuer = &provider.settings.issuer;
-    Json(json!({
+    let document = json!({
         "issuer": issuer,
         "authorization_endpoint": format!("{issuer}/authorize"),
         "token_endpoint": format!("{issuer}/token"),
@@ -223,13 +243,18 @@ async fn metadata(State(provider): State<Arc<Provider>>) -> Response {
         "claims_parameter_supported": false,
         "request_parameter_supported": false,
         "request_uri_parameter_supported": false,
-    }))
-    .into_response()
+    });
+    Json(overridden(document, &faults.provider_metadata)).into_response()
 }
 
 async fn jwks(State(provider): State<Arc<Provider>>) -> Response {
-    fault(provider.settings.faults.get().discovery_status)
-        .unwrap_or_else(|| Json(provider.key.jwks()).into_response())
+    let faults = provider.settings.faults.get();
+    let keys = if faults.other_keys {
+        SigningKey::generate().jwks()
+    } else {
+        provider.key.jwks()
+    };
+    fault(faults.discovery_status, None).unwrap_or_else(|| Json(keys).into_response())
 }
 
 #[cfg(test)]

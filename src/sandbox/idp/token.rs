@@ -20,7 +20,8 @@ pub(super) async fn token(
     headers: HeaderMap,
     body: String,
 ) -> Response {
-    if let Some(fault) = fault(provider.settings.faults.get().token_status) {
+    let faults = provider.settings.faults.get();
+    if let Some(fault) = fault(faults.token_status, faults.token_refusal.as_deref()) {
         return fault;
     }
     match exchange(&provider, &headers, &body) {
@@ -43,13 +44,18 @@ fn exchange(provider: &Provider, headers: &HeaderMap, body: &str) -> Result<Valu
             now,
             life,
         )?,
-        "refresh_token" => provider.state().grants.refresh(
-            params.required("refresh_token")?,
-            client.id,
-            params.optional("scope"),
-            now,
-            life,
-        )?,
+        "refresh_token" => {
+            let mut state = provider.state();
+            let issued = state.grants.refresh(
+                params.required("refresh_token")?,
+                client.id,
+                params.optional("scope"),
+                now,
+                life,
+            )?;
+            state.refreshes += 1;
+            issued
+        }
         "urn:ietf:params:oauth:grant-type:device_code" => {
             let mut state = provider.state();
             let device_code = params.required("device_code")?;

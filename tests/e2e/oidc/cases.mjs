@@ -1,7 +1,7 @@
 // bsql signs in at a real OpenID provider, with a real browser. One line for each case that holds.
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
-import { mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -78,7 +78,8 @@ async function address(run, prefix) {
   for (;;) {
     const found = run.said.split(/\s/).slice(0, -1).find((word) => word.startsWith(prefix));
     if (found) return found;
-    const ended = await Promise.race([run.ended, new Promise((resolve) => run.child.stderr.once('data', () => resolve()))]);
+    const more = (stream) => new Promise((resolve) => stream.once('data', () => resolve()));
+    const ended = await Promise.race([run.ended, more(run.child.stdout), more(run.child.stderr)]);
     assert.ok(!ended, `ended without an address:\n${ended?.said}`);
   }
 }
@@ -128,6 +129,27 @@ const cases = {
     const { code, said } = await login.ended;
     assert.equal(code, 0, said);
     assert.match(said, /not accepted[^]*signed in as alice@acme\.example/);
+  },
+
+  async 'by pasting over SSH, where there is no device flow'({ provider, machine }) {
+    const login = machine.start(['login'], { terminal: true, env: { BROWSER: '', SSH_TTY: '/dev/pts/0' } });
+    const end = await browse(await address(login, `${provider.issuer}/auth`), { elsewhere: true });
+    login.child.stdin.write(`${end.url}\n`);
+    const { code, said } = await login.ended;
+    assert.equal(code, 0, said);
+    assert.match(said, /this is (?:an SSH session|a container), and the provider has no device flow[^]*signed in as alice@acme\.example/);
+  },
+
+  async 'no browser and no questions with --no-input'({ machine }) {
+    const env = { BROWSER: `touch ${join(machine.home, 'opened')}` };
+    for (const args of [['whoami'], ['login', '--flow', 'browser', '--timeout', '1s']]) {
+      const { code, said } = await machine.run([...args, '--no-input'], { terminal: true, env });
+      assert.equal(code, 67, said);
+    }
+    assert.ok(!existsSync(join(machine.home, 'opened')));
+    // The same without it, to know that it would have been opened.
+    await machine.run(['login', '--flow', 'browser', '--timeout', '1s'], { terminal: true, env });
+    assert.ok(existsSync(join(machine.home, 'opened')));
   },
 
   async 'again with more proof'({ machine }) {
@@ -198,6 +220,7 @@ const cases = {
 
 const options = {
   'requests are pushed where they must be': { pushOnly: true },
+  'by pasting over SSH, where there is no device flow': { devices: false },
   // Shorter than the minute before the end in which bsql refreshes: every run does.
   'refresh tokens rotate, one program at a time': { tokenLife: 30 },
 };

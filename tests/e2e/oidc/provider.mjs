@@ -25,15 +25,15 @@ function policy() {
   return policy;
 }
 
-/** Starts one. `tokenLife` is in seconds; `pushOnly` refuses requests that were not pushed (RFC 9126). */
-export async function startProvider({ tokenLife = 3600, pushOnly = false } = {}) {
+/** Starts one. `tokenLife` is in seconds; `pushOnly` refuses requests that were not pushed (RFC 9126); without `devices` there is no device flow. */
+export async function startProvider({ tokenLife = 3600, pushOnly = false, devices = true } = {}) {
   const server = createServer();
   await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
   const issuer = `http://127.0.0.1:${server.address().port}`;
   const provider = new Provider(issuer, {
     clients: [{
       client_id: 'bsql', application_type: 'native', token_endpoint_auth_method: 'none',
-      grant_types: ['authorization_code', 'refresh_token', 'urn:ietf:params:oauth:grant-type:device_code'],
+      grant_types: ['authorization_code', 'refresh_token', ...(devices ? ['urn:ietf:params:oauth:grant-type:device_code'] : [])],
       response_types: ['code'],
       // The port is left open for native clients on loopback (RFC 8252 section 7.3).
       redirect_uris: ['http://127.0.0.1/callback'],
@@ -57,7 +57,7 @@ export async function startProvider({ tokenLife = 3600, pushOnly = false } = {})
     interactions: { policy: policy(), url: (ctx, interaction) => `/interaction/${interaction.uid}` },
     features: {
       devInteractions: { enabled: false },
-      deviceFlow: { enabled: true, mask: '****-****' },
+      deviceFlow: { enabled: devices, mask: '****-****' },
       revocation: { enabled: true },
       rpInitiatedLogout: { enabled: true },
       pushedAuthorizationRequests: { enabled: true, requirePushedAuthorizationRequests: pushOnly },
