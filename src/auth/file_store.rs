@@ -1,15 +1,12 @@
 //! Tokens in files that only the user can read: for machines without a keyring.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, ErrorKind as IoErrorKind, Read as _, Write as _};
+use std::fs;
 use std::path::{Path, PathBuf};
 
+use super::private_file;
 use super::store::{StoreKey, TokenStore};
 use super::token::TokenSet;
 use crate::error::{ErrorKind, Result, ResultExt as _};
-
-/// Tokens with hundreds of groups are some 10 KiB. What is larger is not ours.
-const FILE_LIMIT: u64 = 1024 * 1024;
 
 /// One file for each session, mode 0600, in a directory of mode 0700.
 ///
@@ -45,31 +42,15 @@ impl TokenStore for FileStore {
 
     fn load(&self, key: &StoreKey) -> Result<Option<TokenSet>> {
         let path = self.path(key);
-        let file = match open_without_following(&path) {
-            Ok(file) => file,
-            Err(error) if error.kind() == IoErrorKind::NotFound => return Ok(None),
-            Err(error) if is_symlink(&path) => {
-                return Err(unsafe_file(&path, "it is a symbolic link").because(error));
-            }
-            Err(error) => {
-                return Err(ErrorKind::Config
-                    .error(format!("cannot read the session in `{}`", path.display()))
-                    .because(error));
-            }
+        let Some(bytes) = private_file::read(&path)? else {
+            return Ok(None);
         };
-        if let Some(why) = unsafe_because(&file).or_fail(ErrorKind::Config, || {
-            format!("cannot tell who can read `{}`", path.display())
-        })? {
-            return Err(unsafe_file(&path, why));
-        }
-        let mut text = String::new();
-        let read = file.take(FILE_LIMIT).read_to_string(&mut text);
-        match (read, TokenSet::from_stored(&text)) {
-            (Ok(_), Some(tokens)) => Ok(Some(tokens)),
-            (Err(error), _) if error.kind() != IoErrorKind::InvalidData => Err(ErrorKind::Config
-                .error(format!("cannot read the session in `{}`", path.display()))
-                .because(error)),
-            _ => {
+        let tokens = std::str::from_utf8(&bytes)
+            .ok()
+            .and_then(TokenSet::from_stored);
+        match tokens {
+            Some(tokens) => Ok(Some(tokens)),
+            None => {
                 let aside = Self::aside(&path);
                 fs::rename(&path, &aside).or_fail(ErrorKind::CannotCreate, || {
                     format!("cannot move the damaged `{}` aside", path.display())
@@ -86,137 +67,14 @@ impl TokenStore for FileStore {
     }
 
     fn save(&self, key: &StoreKey, tokens: &TokenSet) -> Result<()> {
-        make_private_directory(&self.directory)?;
-        let path = self.path(key);
-        // Renaming replaces a link or a file of wider mode that may be there, it does not write through it.
-        write_atomically(&self.directory, &path, tokens.to_stored().expose())
-            .or_fail(ErrorKind::CannotCreate, || {
-                format!("cannot keep the session in `{}`", path.display())
-            })
+        private_file::write(&self.path(key), tokens.to_stored().expose().as_bytes())
     }
 
     fn delete(&self, key: &StoreKey) -> Result<()> {
         let path = self.path(key);
-        for path in [Self::aside(&path), path] {
-            match fs::remove_file(&path) {
-                Err(error) if error.kind() != IoErrorKind::NotFound => {
-                    return Err(ErrorKind::CannotCreate
-                        .error(format!("cannot delete `{}`", path.display()))
-                        .because(error)
-                        .hint(format!("delete {} yourself", path.display())));
-                }
-                _ => {}
-            }
-        }
-        Ok(())
+        private_file::delete(&Self::aside(&path))?;
+        private_file::delete(&path)
     }
-}
-
-fn unsafe_file(path: &Path, why: &str) -> crate::error::Error {
-    ErrorKind::Config
-        .error(format!(
-            "the session in `{}` is not used: {why}",
-            path.display()
-        ))
-        .hint("sign in again to replace it: bsql login")
-}
-
-fn write_atomically(directory: &Path, path: &Path, text: &str) -> io::Result<()> {
-    // Made with mode 0600, and deleted if anything fails.
-    let mut file = tempfile::Builder::new()
-        .prefix(".")
-        .tempfile_in(directory)?;
-    file.write_all(text.as_bytes())?;
-    file.as_file().sync_all()?;
-    file.persist(path).map_err(|error| error.error)?;
-    sync_directory(directory)
-}
-
-/// The rename itself must survive a crash: a rotated refresh token that is lost ends the session.
-#[cfg(unix)]
-fn sync_directory(directory: &Path) -> io::Result<()> {
-    File::open(directory)?.sync_all()
-}
-
-#[cfg(not(unix))]
-fn sync_directory(_directory: &Path) -> io::Result<()> {
-    Ok(())
-}
-
-#[cfg(unix)]
-fn open_without_following(path: &Path) -> io::Result<File> {
-    use std::os::unix::fs::OpenOptionsExt as _;
-
-    use rustix::fs::OFlags;
-
-    // Non-blocking, lest a FIFO in the file's place hold the program up.
-    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-    OpenOptions::new()
-        .read(true)
-        .custom_flags(i32::try_from(flags.bits()).expect("flags fit a C int"))
-        .open(path)
-}
-
-#[cfg(not(unix))]
-fn open_without_following(path: &Path) -> io::Result<File> {
-    OpenOptions::new().read(true).open(path)
-}
-
-fn is_symlink(path: &Path) -> bool {
-    fs::symlink_metadata(path).is_ok_and(|metadata| metadata.is_symlink())
-}
-
-/// Asks the open file, not the path, which may change in between.
-#[cfg(unix)]
-fn unsafe_because(file: &File) -> io::Result<Option<&'static str>> {
-    use std::os::unix::fs::MetadataExt as _;
-
-    let metadata = file.metadata()?;
-    Ok(if !metadata.is_file() {
-        Some("it is not a file")
-    } else if metadata.uid() != rustix::process::geteuid().as_raw() {
-        Some("it belongs to another user")
-    } else if metadata.mode() & 0o077 != 0 {
-        Some("others may read or write it (it should have mode 0600)")
-    } else {
-        None
-    })
-}
-
-/// Elsewhere the user's profile directory is what keeps others out.
-#[cfg(not(unix))]
-fn unsafe_because(file: &File) -> io::Result<Option<&'static str>> {
-    Ok((!file.metadata()?.is_file()).then_some("it is not a file"))
-}
-
-/// Makes `directory` if need be, for the user only, and refuses one that others can put files into.
-pub(super) fn make_private_directory(directory: &Path) -> Result<()> {
-    let mut builder = fs::DirBuilder::new();
-    builder.recursive(true);
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder
-        .create(directory)
-        .or_fail(ErrorKind::CannotCreate, || {
-            format!("cannot make the directory `{}`", directory.display())
-        })?;
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::MetadataExt as _;
-
-        let metadata = fs::metadata(directory).or_fail(ErrorKind::CannotCreate, || {
-            format!("cannot use the directory `{}`", directory.display())
-        })?;
-        if metadata.uid() != rustix::process::geteuid().as_raw() || metadata.mode() & 0o022 != 0 {
-            return Err(ErrorKind::CannotCreate
-                .error(format!(
-                    "the directory `{}` is open to others",
-                    directory.display()
-                ))
-                .hint(format!("chmod 700 {}", directory.display())));
-        }
-    }
-    Ok(())
 }
 
 #[cfg(test)]
@@ -296,7 +154,7 @@ mod tests {
     #[test]
     fn a_fifo_in_its_place_does_not_hold_the_program_up() {
         let (_directory, store, key) = store();
-        make_private_directory(&store.directory).unwrap();
+        private_file::make_directory(&store.directory).unwrap();
         rustix::fs::mknodat(
             rustix::fs::CWD,
             store.path(&key),

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::file_store::make_private_directory;
+use super::private_file;
 use crate::error::{ErrorKind, Result, ResultExt as _};
 
 /// How often to try. Polling, because a thread that blocks in `lock` cannot be called back.
@@ -34,7 +34,7 @@ impl SessionLock {
         limit: Duration,
         mut on_wait: impl FnMut() + Send,
     ) -> Result<Self> {
-        make_private_directory(directory)?;
+        private_file::make_directory(directory)?;
         let path = directory.join(format!("{name}.lock"));
         let cannot_lock = || format!("cannot lock `{}`", path.display());
         let mut options = OpenOptions::new();

@@ -22,6 +22,7 @@ mod lock;
 mod metadata;
 mod page;
 mod paste;
+mod private_file;
 mod prompt;
 mod proof;
 mod provider;

@@ -1,0 +1,166 @@
+//! Files that only the user can read, replaced as a whole.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, ErrorKind as IoErrorKind, Read as _, Write as _};
+use std::path::Path;
+
+use crate::error::{ErrorKind, Result, ResultExt as _};
+
+/// Tokens with hundreds of groups are some 10 KiB. What is larger is not ours.
+const FILE_LIMIT: u64 = 1024 * 1024;
+
+/// What is in the file, up to 1 MiB; None when there is none.
+///
+/// Fails with [`ErrorKind::Config`] when others could have read or written it.
+pub(super) fn read(path: &Path) -> Result<Option<Vec<u8>>> {
+    let cannot_read = || format!("cannot read the session in `{}`", path.display());
+    let file = match open_without_following(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == IoErrorKind::NotFound => return Ok(None),
+        Err(error) if is_symlink(path) => {
+            return Err(unsafe_file(path, "it is a symbolic link").because(error));
+        }
+        Err(error) => {
+            return Err(ErrorKind::Config.error(cannot_read()).because(error));
+        }
+    };
+    if let Some(why) = unsafe_because(&file).or_fail(ErrorKind::Config, || {
+        format!("cannot tell who can read `{}`", path.display())
+    })? {
+        return Err(unsafe_file(path, why));
+    }
+    let mut bytes = Vec::new();
+    file.take(FILE_LIMIT)
+        .read_to_end(&mut bytes)
+        .or_fail(ErrorKind::Config, cannot_read)?;
+    Ok(Some(bytes))
+}
+
+/// Writes the file, mode 0600, in place of the one that may be there. When it returns, it survives a crash.
+pub(super) fn write(path: &Path, bytes: &[u8]) -> Result<()> {
+    let cannot_keep = || format!("cannot keep the session in `{}`", path.display());
+    let directory = path
+        .parent()
+        .ok_or_else(|| ErrorKind::Internal.error(cannot_keep()))?;
+    make_directory(directory)?;
+    // Renaming replaces a link or a file of wider mode that may be there, it does not write through it.
+    replace(directory, path, bytes).or_fail(ErrorKind::CannotCreate, cannot_keep)
+}
+
+/// Deletes the file, if it is there.
+pub(super) fn delete(path: &Path) -> Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != IoErrorKind::NotFound => Err(ErrorKind::CannotCreate
+            .error(format!("cannot delete `{}`", path.display()))
+            .because(error)
+            .hint(format!("delete {} yourself", path.display()))),
+        _ => Ok(()),
+    }
+}
+
+fn unsafe_file(path: &Path, why: &str) -> crate::error::Error {
+    ErrorKind::Config
+        .error(format!(
+            "the session in `{}` is not used: {why}",
+            path.display()
+        ))
+        .hint("sign in again to replace it: bsql login")
+}
+
+fn replace(directory: &Path, path: &Path, bytes: &[u8]) -> io::Result<()> {
+    // Made with mode 0600, and deleted if anything fails.
+    let mut file = tempfile::Builder::new()
+        .prefix(".")
+        .tempfile_in(directory)?;
+    file.write_all(bytes)?;
+    file.as_file().sync_all()?;
+    file.persist(path).map_err(|error| error.error)?;
+    sync_directory(directory)
+}
+
+/// The rename itself must survive a crash: a rotated refresh token that is lost ends the session.
+#[cfg(unix)]
+fn sync_directory(directory: &Path) -> io::Result<()> {
+    File::open(directory)?.sync_all()
+}
+
+#[cfg(not(unix))]
+fn sync_directory(_directory: &Path) -> io::Result<()> {
+    Ok(())
+}
+
+#[cfg(unix)]
+fn open_without_following(path: &Path) -> io::Result<File> {
+    use std::os::unix::fs::OpenOptionsExt as _;
+
+    use rustix::fs::OFlags;
+
+    // Non-blocking, lest a FIFO in the file's place hold the program up.
+    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    OpenOptions::new()
+        .read(true)
+        .custom_flags(i32::try_from(flags.bits()).expect("flags fit a C int"))
+        .open(path)
+}
+
+#[cfg(not(unix))]
+fn open_without_following(path: &Path) -> io::Result<File> {
+    OpenOptions::new().read(true).open(path)
+}
+
+fn is_symlink(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_ok_and(|metadata| metadata.is_symlink())
+}
+
+/// Asks the open file, not the path, which may change in between.
+#[cfg(unix)]
+fn unsafe_because(file: &File) -> io::Result<Option<&'static str>> {
+    use std::os::unix::fs::MetadataExt as _;
+
+    let metadata = file.metadata()?;
+    Ok(if !metadata.is_file() {
+        Some("it is not a file")
+    } else if metadata.uid() != rustix::process::geteuid().as_raw() {
+        Some("it belongs to another user")
+    } else if metadata.mode() & 0o077 != 0 {
+        Some("others may read or write it (it should have mode 0600)")
+    } else {
+        None
+    })
+}
+
+/// Elsewhere the user's profile directory is what keeps others out.
+#[cfg(not(unix))]
+fn unsafe_because(file: &File) -> io::Result<Option<&'static str>> {
+    Ok((!file.metadata()?.is_file()).then_some("it is not a file"))
+}
+
+/// Makes `directory` if need be, for the user only, and refuses one that others can put files into.
+pub(super) fn make_directory(directory: &Path) -> Result<()> {
+    let mut builder = fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder
+        .create(directory)
+        .or_fail(ErrorKind::CannotCreate, || {
+            format!("cannot make the directory `{}`", directory.display())
+        })?;
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::MetadataExt as _;
+
+        let metadata = fs::metadata(directory).or_fail(ErrorKind::CannotCreate, || {
+            format!("cannot use the directory `{}`", directory.display())
+        })?;
+        if metadata.uid() != rustix::process::geteuid().as_raw() || metadata.mode() & 0o022 != 0 {
+            return Err(ErrorKind::CannotCreate
+                .error(format!(
+                    "the directory `{}` is open to others",
+                    directory.display()
+                ))
+                .hint(format!("chmod 700 {}", directory.display())));
+        }
+    }
+    Ok(())
+}
