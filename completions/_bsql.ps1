@@ -22,6 +22,7 @@ Register-ArgumentCompleter -Native -CommandName 'bsql' -ScriptBlock {
     $completions = @(switch ($command) {
         'bsql' {
             [CompletionResult]::new('--profile', '--profile', [CompletionResultType]::ParameterName, 'The profile to use')
+            [CompletionResult]::new('--store', '--store', [CompletionResultType]::ParameterName, 'Where the session is kept: auto (the keyring, else a file), keyring, file or memory')
             [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'Colour what is for people')
             [CompletionResult]::new('--log-file', '--log-file', [CompletionResultType]::ParameterName, 'Also write the log, as JSON lines, to this file')
             [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Say only what went wrong')
@@ -57,6 +58,7 @@ Register-ArgumentCompleter -Native -CommandName 'bsql' -ScriptBlock {
             [CompletionResult]::new('--max-age', '--max-age', [CompletionResultType]::ParameterName, 'Ask for a sign-in that is at most this many seconds old')
             [CompletionResult]::new('--login-hint', '--login-hint', [CompletionResultType]::ParameterName, 'Tell the provider who you are')
             [CompletionResult]::new('--profile', '--profile', [CompletionResultType]::ParameterName, 'The profile to use')
+            [CompletionResult]::new('--store', '--store', [CompletionResultType]::ParameterName, 'Where the session is kept: auto (the keyring, else a file), keyring, file or memory')
             [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'Colour what is for people')
             [CompletionResult]::new('--log-file', '--log-file', [CompletionResultType]::ParameterName, 'Also write the log, as JSON lines, to this file')
             [CompletionResult]::new('--no-browser', '--no-browser', [CompletionResultType]::ParameterName, 'Do not open a browser; print the address')
@@ -72,6 +74,7 @@ Register-ArgumentCompleter -Native -CommandName 'bsql' -ScriptBlock {
         }
         'bsql;logout' {
             [CompletionResult]::new('--profile', '--profile', [CompletionResultType]::ParameterName, 'The profile to use')
+            [CompletionResult]::new('--store', '--store', [CompletionResultType]::ParameterName, 'Where the session is kept: auto (the keyring, else a file), keyring, file or memory')
             [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'Colour what is for people')
             [CompletionResult]::new('--log-file', '--log-file', [CompletionResultType]::ParameterName, 'Also write the log, as JSON lines, to this file')
             [CompletionResult]::new('--all', '--all', [CompletionResultType]::ParameterName, 'Of every profile')
@@ -89,6 +92,7 @@ Register-ArgumentCompleter -Native -CommandName 'bsql' -ScriptBlock {
             [CompletionResult]::new('-o', '-o', [CompletionResultType]::ParameterName, 'How to write it')
             [CompletionResult]::new('--output', '--output', [CompletionResultType]::ParameterName, 'How to write it')
             [CompletionResult]::new('--profile', '--profile', [CompletionResultType]::ParameterName, 'The profile to use')
+            [CompletionResult]::new('--store', '--store', [CompletionResultType]::ParameterName, 'Where the session is kept: auto (the keyring, else a file), keyring, file or memory')
             [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'Colour what is for people')
             [CompletionResult]::new('--log-file', '--log-file', [CompletionResultType]::ParameterName, 'Also write the log, as JSON lines, to this file')
             [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Say only what went wrong')
@@ -107,6 +111,7 @@ Register-ArgumentCompleter -Native -CommandName 'bsql' -ScriptBlock {
             [CompletionResult]::new('-o', '-o', [CompletionResultType]::ParameterName, 'How to write them')
             [CompletionResult]::new('--output', '--output', [CompletionResultType]::ParameterName, 'How to write them')
             [CompletionResult]::new('--profile', '--profile', [CompletionResultType]::ParameterName, 'The profile to use')
+            [CompletionResult]::new('--store', '--store', [CompletionResultType]::ParameterName, 'Where the session is kept: auto (the keyring, else a file), keyring, file or memory')
             [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'Colour what is for people')
             [CompletionResult]::new('--log-file', '--log-file', [CompletionResultType]::ParameterName, 'Also write the log, as JSON lines, to this file')
             [CompletionResult]::new('--all', '--all', [CompletionResultType]::ParameterName, 'Every database that you may see')
@@ -123,6 +128,7 @@ Register-ArgumentCompleter -Native -CommandName 'bsql' -ScriptBlock {
             [CompletionResult]::new('-o', '-o', [CompletionResultType]::ParameterName, 'How to write it')
             [CompletionResult]::new('--output', '--output', [CompletionResultType]::ParameterName, 'How to write it')
             [CompletionResult]::new('--profile', '--profile', [CompletionResultType]::ParameterName, 'The profile to use')
+            [CompletionResult]::new('--store', '--store', [CompletionResultType]::ParameterName, 'Where the session is kept: auto (the keyring, else a file), keyring, file or memory')
             [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'Colour what is for people')
             [CompletionResult]::new('--log-file', '--log-file', [CompletionResultType]::ParameterName, 'Also write the log, as JSON lines, to this file')
             [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Say only what went wrong')
@@ -144,6 +150,7 @@ Register-ArgumentCompleter -Native -CommandName 'bsql' -ScriptBlock {
             [CompletionResult]::new('-c', '-c', [CompletionResultType]::ParameterName, 'Run this SQL and print the rows; needs no client program')
             [CompletionResult]::new('--command', '--command', [CompletionResultType]::ParameterName, 'Run this SQL and print the rows; needs no client program')
             [CompletionResult]::new('--profile', '--profile', [CompletionResultType]::ParameterName, 'The profile to use')
+            [CompletionResult]::new('--store', '--store', [CompletionResultType]::ParameterName, 'Where the session is kept: auto (the keyring, else a file), keyring, file or memory')
             [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'Colour what is for people')
             [CompletionResult]::new('--log-file', '--log-file', [CompletionResultType]::ParameterName, 'Also write the log, as JSON lines, to this file')
             [CompletionResult]::new('--read-only', '--read-only', [CompletionResultType]::ParameterName, 'Ask the server for read-only transactions')
@@ -169,6 +176,7 @@ Register-ArgumentCompleter -Native -CommandName 'bsql' -ScriptBlock {
             [CompletionResult]::new('--user', '--user', [CompletionResultType]::ParameterName, 'The database user, if not yourself')
             [CompletionResult]::new('--reason', '--reason', [CompletionResultType]::ParameterName, 'Why; kept in the audit log')
             [CompletionResult]::new('--profile', '--profile', [CompletionResultType]::ParameterName, 'The profile to use')
+            [CompletionResult]::new('--store', '--store', [CompletionResultType]::ParameterName, 'Where the session is kept: auto (the keyring, else a file), keyring, file or memory')
             [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'Colour what is for people')
             [CompletionResult]::new('--log-file', '--log-file', [CompletionResultType]::ParameterName, 'Also write the log, as JSON lines, to this file')
             [CompletionResult]::new('--write', '--write', [CompletionResultType]::ParameterName, 'Allow writing')
@@ -183,6 +191,7 @@ Register-ArgumentCompleter -Native -CommandName 'bsql' -ScriptBlock {
         }
         'bsql;audit' {
             [CompletionResult]::new('--profile', '--profile', [CompletionResultType]::ParameterName, 'The profile to use')
+            [CompletionResult]::new('--store', '--store', [CompletionResultType]::ParameterName, 'Where the session is kept: auto (the keyring, else a file), keyring, file or memory')
             [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'Colour what is for people')
             [CompletionResult]::new('--log-file', '--log-file', [CompletionResultType]::ParameterName, 'Also write the log, as JSON lines, to this file')
             [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Say only what went wrong')
@@ -201,6 +210,7 @@ Register-ArgumentCompleter -Native -CommandName 'bsql' -ScriptBlock {
             [CompletionResult]::new('-o', '-o', [CompletionResultType]::ParameterName, 'How to write them')
             [CompletionResult]::new('--output', '--output', [CompletionResultType]::ParameterName, 'How to write them')
             [CompletionResult]::new('--profile', '--profile', [CompletionResultType]::ParameterName, 'The profile to use')
+            [CompletionResult]::new('--store', '--store', [CompletionResultType]::ParameterName, 'Where the session is kept: auto (the keyring, else a file), keyring, file or memory')
             [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'Colour what is for people')
             [CompletionResult]::new('--log-file', '--log-file', [CompletionResultType]::ParameterName, 'Also write the log, as JSON lines, to this file')
             [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Say only what went wrong')
@@ -216,6 +226,7 @@ Register-ArgumentCompleter -Native -CommandName 'bsql' -ScriptBlock {
             [CompletionResult]::new('-o', '-o', [CompletionResultType]::ParameterName, 'How to write the answer')
             [CompletionResult]::new('--output', '--output', [CompletionResultType]::ParameterName, 'How to write the answer')
             [CompletionResult]::new('--profile', '--profile', [CompletionResultType]::ParameterName, 'The profile to use')
+            [CompletionResult]::new('--store', '--store', [CompletionResultType]::ParameterName, 'Where the session is kept: auto (the keyring, else a file), keyring, file or memory')
             [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'Colour what is for people')
             [CompletionResult]::new('--log-file', '--log-file', [CompletionResultType]::ParameterName, 'Also write the log, as JSON lines, to this file')
             [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Say only what went wrong')
@@ -333,6 +344,7 @@ Register-ArgumentCompleter -Native -CommandName 'bsql' -ScriptBlock {
         }
         'bsql;config' {
             [CompletionResult]::new('--profile', '--profile', [CompletionResultType]::ParameterName, 'The profile to use')
+            [CompletionResult]::new('--store', '--store', [CompletionResultType]::ParameterName, 'Where the session is kept: auto (the keyring, else a file), keyring, file or memory')
             [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'Colour what is for people')
             [CompletionResult]::new('--log-file', '--log-file', [CompletionResultType]::ParameterName, 'Also write the log, as JSON lines, to this file')
             [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Say only what went wrong')
@@ -376,6 +388,7 @@ Register-ArgumentCompleter -Native -CommandName 'bsql' -ScriptBlock {
         }
         'bsql;config;path' {
             [CompletionResult]::new('--profile', '--profile', [CompletionResultType]::ParameterName, 'The profile to use')
+            [CompletionResult]::new('--store', '--store', [CompletionResultType]::ParameterName, 'Where the session is kept: auto (the keyring, else a file), keyring, file or memory')
             [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'Colour what is for people')
             [CompletionResult]::new('--log-file', '--log-file', [CompletionResultType]::ParameterName, 'Also write the log, as JSON lines, to this file')
             [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Say only what went wrong')
@@ -389,6 +402,7 @@ Register-ArgumentCompleter -Native -CommandName 'bsql' -ScriptBlock {
         }
         'bsql;completions' {
             [CompletionResult]::new('--profile', '--profile', [CompletionResultType]::ParameterName, 'The profile to use')
+            [CompletionResult]::new('--store', '--store', [CompletionResultType]::ParameterName, 'Where the session is kept: auto (the keyring, else a file), keyring, file or memory')
             [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'Colour what is for people')
             [CompletionResult]::new('--log-file', '--log-file', [CompletionResultType]::ParameterName, 'Also write the log, as JSON lines, to this file')
             [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Say only what went wrong')
@@ -402,6 +416,7 @@ Register-ArgumentCompleter -Native -CommandName 'bsql' -ScriptBlock {
         }
         'bsql;sandbox' {
             [CompletionResult]::new('--profile', '--profile', [CompletionResultType]::ParameterName, 'The profile to use')
+            [CompletionResult]::new('--store', '--store', [CompletionResultType]::ParameterName, 'Where the session is kept: auto (the keyring, else a file), keyring, file or memory')
             [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'Colour what is for people')
             [CompletionResult]::new('--log-file', '--log-file', [CompletionResultType]::ParameterName, 'Also write the log, as JSON lines, to this file')
             [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Say only what went wrong')
@@ -423,6 +438,7 @@ Register-ArgumentCompleter -Native -CommandName 'bsql' -ScriptBlock {
             [CompletionResult]::new('--engine', '--engine', [CompletionResultType]::ParameterName, 'The PostgreSQL behind the instances')
             [CompletionResult]::new('--token-life', '--token-life', [CompletionResultType]::ParameterName, 'How long tokens live, in seconds')
             [CompletionResult]::new('--profile', '--profile', [CompletionResultType]::ParameterName, 'The profile to use')
+            [CompletionResult]::new('--store', '--store', [CompletionResultType]::ParameterName, 'Where the session is kept: auto (the keyring, else a file), keyring, file or memory')
             [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'Colour what is for people')
             [CompletionResult]::new('--log-file', '--log-file', [CompletionResultType]::ParameterName, 'Also write the log, as JSON lines, to this file')
             [CompletionResult]::new('-d', '-d', [CompletionResultType]::ParameterName, 'Leave it running in the background')
@@ -439,6 +455,7 @@ Register-ArgumentCompleter -Native -CommandName 'bsql' -ScriptBlock {
         }
         'bsql;sandbox;down' {
             [CompletionResult]::new('--profile', '--profile', [CompletionResultType]::ParameterName, 'The profile to use')
+            [CompletionResult]::new('--store', '--store', [CompletionResultType]::ParameterName, 'Where the session is kept: auto (the keyring, else a file), keyring, file or memory')
             [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'Colour what is for people')
             [CompletionResult]::new('--log-file', '--log-file', [CompletionResultType]::ParameterName, 'Also write the log, as JSON lines, to this file')
             [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Say only what went wrong')
@@ -454,6 +471,7 @@ Register-ArgumentCompleter -Native -CommandName 'bsql' -ScriptBlock {
             [CompletionResult]::new('-o', '-o', [CompletionResultType]::ParameterName, 'How to write it')
             [CompletionResult]::new('--output', '--output', [CompletionResultType]::ParameterName, 'How to write it')
             [CompletionResult]::new('--profile', '--profile', [CompletionResultType]::ParameterName, 'The profile to use')
+            [CompletionResult]::new('--store', '--store', [CompletionResultType]::ParameterName, 'Where the session is kept: auto (the keyring, else a file), keyring, file or memory')
             [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'Colour what is for people')
             [CompletionResult]::new('--log-file', '--log-file', [CompletionResultType]::ParameterName, 'Also write the log, as JSON lines, to this file')
             [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Say only what went wrong')
@@ -469,6 +487,7 @@ Register-ArgumentCompleter -Native -CommandName 'bsql' -ScriptBlock {
             [CompletionResult]::new('--auto-approve', '--auto-approve', [CompletionResultType]::ParameterName, 'Sign USER in without asking')
             [CompletionResult]::new('--engine', '--engine', [CompletionResultType]::ParameterName, 'The PostgreSQL behind the instances')
             [CompletionResult]::new('--profile', '--profile', [CompletionResultType]::ParameterName, 'The profile to use')
+            [CompletionResult]::new('--store', '--store', [CompletionResultType]::ParameterName, 'Where the session is kept: auto (the keyring, else a file), keyring, file or memory')
             [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'Colour what is for people')
             [CompletionResult]::new('--log-file', '--log-file', [CompletionResultType]::ParameterName, 'Also write the log, as JSON lines, to this file')
             [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Say only what went wrong')
@@ -483,6 +502,7 @@ Register-ArgumentCompleter -Native -CommandName 'bsql' -ScriptBlock {
         'bsql;sandbox;demo' {
             [CompletionResult]::new('--engine', '--engine', [CompletionResultType]::ParameterName, 'The PostgreSQL behind the instances')
             [CompletionResult]::new('--profile', '--profile', [CompletionResultType]::ParameterName, 'The profile to use')
+            [CompletionResult]::new('--store', '--store', [CompletionResultType]::ParameterName, 'Where the session is kept: auto (the keyring, else a file), keyring, file or memory')
             [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'Colour what is for people')
             [CompletionResult]::new('--log-file', '--log-file', [CompletionResultType]::ParameterName, 'Also write the log, as JSON lines, to this file')
             [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Say only what went wrong')

@@ -28,9 +28,6 @@ _bsql() {
             bsql,connect)
                 cmd="bsql__subcmd__connect"
                 ;;
-            bsql,init)
-                cmd="bsql__subcmd__init"
-                ;;
             bsql,login)
                 cmd="bsql__subcmd__login"
                 ;;
@@ -39,9 +36,6 @@ _bsql() {
                 ;;
             bsql,ls)
                 cmd="bsql__subcmd__ls"
-                ;;
-            bsql,profile)
-                cmd="bsql__subcmd__profile"
                 ;;
             bsql,query)
                 cmd="bsql__subcmd__query"
@@ -61,29 +55,8 @@ _bsql() {
             bsql__subcmd__audit,verify)
                 cmd="bsql__subcmd__audit__subcmd__verify"
                 ;;
-            bsql__subcmd__config,get)
-                cmd="bsql__subcmd__config__subcmd__get"
-                ;;
             bsql__subcmd__config,path)
                 cmd="bsql__subcmd__config__subcmd__path"
-                ;;
-            bsql__subcmd__config,validate)
-                cmd="bsql__subcmd__config__subcmd__validate"
-                ;;
-            bsql__subcmd__profile,ls)
-                cmd="bsql__subcmd__profile__subcmd__ls"
-                ;;
-            bsql__subcmd__profile,path)
-                cmd="bsql__subcmd__profile__subcmd__path"
-                ;;
-            bsql__subcmd__profile,rm)
-                cmd="bsql__subcmd__profile__subcmd__rm"
-                ;;
-            bsql__subcmd__profile,show)
-                cmd="bsql__subcmd__profile__subcmd__show"
-                ;;
-            bsql__subcmd__profile,use)
-                cmd="bsql__subcmd__profile__subcmd__use"
                 ;;
             bsql__subcmd__sandbox,demo)
                 cmd="bsql__subcmd__sandbox__subcmd__demo"
@@ -107,13 +80,17 @@ _bsql() {
 
     case "${cmd}" in
         bsql)
-            opts="-q -v -h -V --profile --quiet --verbose --no-input --color --log-file --help --version login logout whoami ls show connect query audit init profile config completions sandbox"
+            opts="-q -v -h -V --profile --store --quiet --verbose --no-input --color --log-file --help --version login logout whoami ls show connect query audit config completions sandbox"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
                 --profile)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --store)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -133,13 +110,17 @@ _bsql() {
             return 0
             ;;
         bsql__subcmd__audit)
-            opts="-q -v -h --profile --quiet --verbose --no-input --color --log-file --help list verify"
+            opts="-q -v -h --profile --store --quiet --verbose --no-input --color --log-file --help list verify"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
                 --profile)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --store)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -159,7 +140,7 @@ _bsql() {
             return 0
             ;;
         bsql__subcmd__audit__subcmd__list)
-            opts="-o -q -v -h --limit --output --profile --quiet --verbose --no-input --color --log-file --help"
+            opts="-o -q -v -h --limit --output --profile --store --quiet --verbose --no-input --color --log-file --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -181,6 +162,10 @@ _bsql() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --store)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --color)
                     COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
                     return 0
@@ -197,7 +182,7 @@ _bsql() {
             return 0
             ;;
         bsql__subcmd__audit__subcmd__verify)
-            opts="-o -q -v -h --output --profile --quiet --verbose --no-input --color --log-file --help"
+            opts="-o -q -v -h --output --profile --store --quiet --verbose --no-input --color --log-file --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -212,6 +197,10 @@ _bsql() {
                     return 0
                     ;;
                 --profile)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --store)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -231,13 +220,17 @@ _bsql() {
             return 0
             ;;
         bsql__subcmd__completions)
-            opts="-q -v -h --profile --quiet --verbose --no-input --color --log-file --help bash elvish fish powershell zsh"
+            opts="-q -v -h --profile --store --quiet --verbose --no-input --color --log-file --help bash elvish fish powershell zsh"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
                 --profile)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --store)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -257,7 +250,7 @@ _bsql() {
             return 0
             ;;
         bsql__subcmd__config)
-            opts="-q -v -h --profile --quiet --verbose --no-input --color --log-file --help get validate path"
+            opts="-q -v -h --profile --store --quiet --verbose --no-input --color --log-file --help path"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -267,29 +260,7 @@ _bsql() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
-                --color)
-                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
-                    return 0
-                    ;;
-                --log-file)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                *)
-                    COMPREPLY=()
-                    ;;
-            esac
-            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-            return 0
-            ;;
-        bsql__subcmd__config__subcmd__get)
-            opts="-q -v -h --show-origin --profile --quiet --verbose --no-input --color --log-file --help"
-            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
-                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-                return 0
-            fi
-            case "${prev}" in
-                --profile)
+                --store)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -309,7 +280,7 @@ _bsql() {
             return 0
             ;;
         bsql__subcmd__config__subcmd__path)
-            opts="-q -v -h --profile --quiet --verbose --no-input --color --log-file --help"
+            opts="-q -v -h --profile --store --quiet --verbose --no-input --color --log-file --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -319,29 +290,7 @@ _bsql() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
-                --color)
-                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
-                    return 0
-                    ;;
-                --log-file)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                *)
-                    COMPREPLY=()
-                    ;;
-            esac
-            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-            return 0
-            ;;
-        bsql__subcmd__config__subcmd__validate)
-            opts="-q -v -h --profile --quiet --verbose --no-input --color --log-file --help"
-            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
-                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-                return 0
-            fi
-            case "${prev}" in
-                --profile)
+                --store)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -361,7 +310,7 @@ _bsql() {
             return 0
             ;;
         bsql__subcmd__connect)
-            opts="-d -u -c -q -v -h --database --user --client --read-only --reason --dry-run --command --profile --quiet --verbose --no-input --color --log-file --help"
+            opts="-d -u -c -q -v -h --database --user --client --read-only --reason --dry-run --command --profile --store --quiet --verbose --no-input --color --log-file --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -403,33 +352,7 @@ _bsql() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
-                --color)
-                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
-                    return 0
-                    ;;
-                --log-file)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                *)
-                    COMPREPLY=()
-                    ;;
-            esac
-            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-            return 0
-            ;;
-        bsql__subcmd__init)
-            opts="-y -q -v -h --name --yes --replace --profile --quiet --verbose --no-input --color --log-file --help"
-            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
-                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-                return 0
-            fi
-            case "${prev}" in
-                --name)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --profile)
+                --store)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -449,7 +372,7 @@ _bsql() {
             return 0
             ;;
         bsql__subcmd__login)
-            opts="-q -v -h --flow --no-browser --listen --timeout --force --prompt --acr --max-age --login-hint --profile --quiet --verbose --no-input --color --log-file --help"
+            opts="-q -v -h --flow --no-browser --listen --timeout --force --prompt --acr --max-age --login-hint --profile --store --quiet --verbose --no-input --color --log-file --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -487,6 +410,10 @@ _bsql() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --store)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --color)
                     COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
                     return 0
@@ -503,13 +430,17 @@ _bsql() {
             return 0
             ;;
         bsql__subcmd__logout)
-            opts="-q -v -h --all --browser --profile --quiet --verbose --no-input --color --log-file --help"
+            opts="-q -v -h --profile --store --quiet --verbose --no-input --color --log-file --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
                 --profile)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --store)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -529,7 +460,7 @@ _bsql() {
             return 0
             ;;
         bsql__subcmd__ls)
-            opts="-o -q -v -h --all --owner --env --system --output --profile --quiet --verbose --no-input --color --log-file --help"
+            opts="-o -q -v -h --all --owner --env --system --output --profile --store --quiet --verbose --no-input --color --log-file --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -559,167 +490,7 @@ _bsql() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
-                --color)
-                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
-                    return 0
-                    ;;
-                --log-file)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                *)
-                    COMPREPLY=()
-                    ;;
-            esac
-            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-            return 0
-            ;;
-        bsql__subcmd__profile)
-            opts="-q -v -h --profile --quiet --verbose --no-input --color --log-file --help ls use show rm path"
-            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
-                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-                return 0
-            fi
-            case "${prev}" in
-                --profile)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --color)
-                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
-                    return 0
-                    ;;
-                --log-file)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                *)
-                    COMPREPLY=()
-                    ;;
-            esac
-            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-            return 0
-            ;;
-        bsql__subcmd__profile__subcmd__ls)
-            opts="-o -q -v -h --output --profile --quiet --verbose --no-input --color --log-file --help"
-            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
-                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-                return 0
-            fi
-            case "${prev}" in
-                --output)
-                    COMPREPLY=($(compgen -W "table wide json csv name" -- "${cur}"))
-                    return 0
-                    ;;
-                -o)
-                    COMPREPLY=($(compgen -W "table wide json csv name" -- "${cur}"))
-                    return 0
-                    ;;
-                --profile)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --color)
-                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
-                    return 0
-                    ;;
-                --log-file)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                *)
-                    COMPREPLY=()
-                    ;;
-            esac
-            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-            return 0
-            ;;
-        bsql__subcmd__profile__subcmd__path)
-            opts="-q -v -h --profile --quiet --verbose --no-input --color --log-file --help"
-            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
-                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-                return 0
-            fi
-            case "${prev}" in
-                --profile)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --color)
-                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
-                    return 0
-                    ;;
-                --log-file)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                *)
-                    COMPREPLY=()
-                    ;;
-            esac
-            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-            return 0
-            ;;
-        bsql__subcmd__profile__subcmd__rm)
-            opts="-y -q -v -h --yes --profile --quiet --verbose --no-input --color --log-file --help"
-            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
-                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-                return 0
-            fi
-            case "${prev}" in
-                --profile)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --color)
-                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
-                    return 0
-                    ;;
-                --log-file)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                *)
-                    COMPREPLY=()
-                    ;;
-            esac
-            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-            return 0
-            ;;
-        bsql__subcmd__profile__subcmd__show)
-            opts="-q -v -h --profile --quiet --verbose --no-input --color --log-file --help"
-            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
-                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-                return 0
-            fi
-            case "${prev}" in
-                --profile)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --color)
-                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
-                    return 0
-                    ;;
-                --log-file)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                *)
-                    COMPREPLY=()
-                    ;;
-            esac
-            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-            return 0
-            ;;
-        bsql__subcmd__profile__subcmd__use)
-            opts="-q -v -h --profile --quiet --verbose --no-input --color --log-file --help"
-            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
-                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-                return 0
-            fi
-            case "${prev}" in
-                --profile)
+                --store)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -739,7 +510,7 @@ _bsql() {
             return 0
             ;;
         bsql__subcmd__query)
-            opts="-f -o -d -u -q -v -h --file --output --write --timeout --database --user --reason --profile --quiet --verbose --no-input --color --log-file --help"
+            opts="-f -o -d -u -q -v -h --file --output --write --timeout --database --user --reason --profile --store --quiet --verbose --no-input --color --log-file --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -789,6 +560,10 @@ _bsql() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --store)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --color)
                     COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
                     return 0
@@ -805,13 +580,17 @@ _bsql() {
             return 0
             ;;
         bsql__subcmd__sandbox)
-            opts="-q -v -h --profile --quiet --verbose --no-input --color --log-file --help up down status run demo"
+            opts="-q -v -h --profile --store --quiet --verbose --no-input --color --log-file --help up down status run demo"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
                 --profile)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --store)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -831,7 +610,7 @@ _bsql() {
             return 0
             ;;
         bsql__subcmd__sandbox__subcmd__demo)
-            opts="-q -v -h --engine --profile --quiet --verbose --no-input --color --log-file --help"
+            opts="-q -v -h --engine --profile --store --quiet --verbose --no-input --color --log-file --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -842,6 +621,10 @@ _bsql() {
                     return 0
                     ;;
                 --profile)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --store)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -861,13 +644,17 @@ _bsql() {
             return 0
             ;;
         bsql__subcmd__sandbox__subcmd__down)
-            opts="-q -v -h --profile --quiet --verbose --no-input --color --log-file --help"
+            opts="-q -v -h --profile --store --quiet --verbose --no-input --color --log-file --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
                 --profile)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --store)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -887,7 +674,7 @@ _bsql() {
             return 0
             ;;
         bsql__subcmd__sandbox__subcmd__run)
-            opts="-q -v -h --auto-approve --engine --profile --quiet --verbose --no-input --color --log-file --help"
+            opts="-q -v -h --auto-approve --engine --profile --store --quiet --verbose --no-input --color --log-file --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -902,6 +689,10 @@ _bsql() {
                     return 0
                     ;;
                 --profile)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --store)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -921,7 +712,7 @@ _bsql() {
             return 0
             ;;
         bsql__subcmd__sandbox__subcmd__status)
-            opts="-o -q -v -h --output --profile --quiet --verbose --no-input --color --log-file --help"
+            opts="-o -q -v -h --output --profile --store --quiet --verbose --no-input --color --log-file --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -936,6 +727,10 @@ _bsql() {
                     return 0
                     ;;
                 --profile)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --store)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -955,7 +750,7 @@ _bsql() {
             return 0
             ;;
         bsql__subcmd__sandbox__subcmd__up)
-            opts="-d -q -v -h --detach --auto-approve --engine --token-life --in-background --profile --quiet --verbose --no-input --color --log-file --help"
+            opts="-d -q -v -h --detach --auto-approve --engine --token-life --in-background --profile --store --quiet --verbose --no-input --color --log-file --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -977,6 +772,10 @@ _bsql() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --store)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --color)
                     COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
                     return 0
@@ -993,7 +792,7 @@ _bsql() {
             return 0
             ;;
         bsql__subcmd__show)
-            opts="-o -q -v -h --output --profile --quiet --verbose --no-input --color --log-file --help"
+            opts="-o -q -v -h --output --profile --store --quiet --verbose --no-input --color --log-file --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1008,6 +807,10 @@ _bsql() {
                     return 0
                     ;;
                 --profile)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --store)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -1027,7 +830,7 @@ _bsql() {
             return 0
             ;;
         bsql__subcmd__whoami)
-            opts="-o -q -v -h --output --profile --quiet --verbose --no-input --color --log-file --help"
+            opts="-o -q -v -h --output --profile --store --quiet --verbose --no-input --color --log-file --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1042,6 +845,10 @@ _bsql() {
                     return 0
                     ;;
                 --profile)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --store)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

@@ -19,6 +19,7 @@ set edit:completion:arg-completer[bsql] = {|@words|
     var completions = [
         &'bsql'= {
             cand --profile 'The profile to use'
+            cand --store 'Where the session is kept: auto (the keyring, else a file), keyring, file or memory'
             cand --color 'Colour what is for people'
             cand --log-file 'Also write the log, as JSON lines, to this file'
             cand -q 'Say only what went wrong'
@@ -53,6 +54,7 @@ set edit:completion:arg-completer[bsql] = {|@words|
             cand --max-age 'Ask for a sign-in that is at most this many seconds old'
             cand --login-hint 'Tell the provider who you are'
             cand --profile 'The profile to use'
+            cand --store 'Where the session is kept: auto (the keyring, else a file), keyring, file or memory'
             cand --color 'Colour what is for people'
             cand --log-file 'Also write the log, as JSON lines, to this file'
             cand --no-browser 'Do not open a browser; print the address'
@@ -67,6 +69,7 @@ set edit:completion:arg-completer[bsql] = {|@words|
         }
         &'bsql;logout'= {
             cand --profile 'The profile to use'
+            cand --store 'Where the session is kept: auto (the keyring, else a file), keyring, file or memory'
             cand --color 'Colour what is for people'
             cand --log-file 'Also write the log, as JSON lines, to this file'
             cand --all 'Of every profile'
@@ -83,6 +86,7 @@ set edit:completion:arg-completer[bsql] = {|@words|
             cand -o 'How to write it'
             cand --output 'How to write it'
             cand --profile 'The profile to use'
+            cand --store 'Where the session is kept: auto (the keyring, else a file), keyring, file or memory'
             cand --color 'Colour what is for people'
             cand --log-file 'Also write the log, as JSON lines, to this file'
             cand -q 'Say only what went wrong'
@@ -100,6 +104,7 @@ set edit:completion:arg-completer[bsql] = {|@words|
             cand -o 'How to write them'
             cand --output 'How to write them'
             cand --profile 'The profile to use'
+            cand --store 'Where the session is kept: auto (the keyring, else a file), keyring, file or memory'
             cand --color 'Colour what is for people'
             cand --log-file 'Also write the log, as JSON lines, to this file'
             cand --all 'Every database that you may see'
@@ -115,6 +120,7 @@ set edit:completion:arg-completer[bsql] = {|@words|
             cand -o 'How to write it'
             cand --output 'How to write it'
             cand --profile 'The profile to use'
+            cand --store 'Where the session is kept: auto (the keyring, else a file), keyring, file or memory'
             cand --color 'Colour what is for people'
             cand --log-file 'Also write the log, as JSON lines, to this file'
             cand -q 'Say only what went wrong'
@@ -135,6 +141,7 @@ set edit:completion:arg-completer[bsql] = {|@words|
             cand -c 'Run this SQL and print the rows; needs no client program'
             cand --command 'Run this SQL and print the rows; needs no client program'
             cand --profile 'The profile to use'
+            cand --store 'Where the session is kept: auto (the keyring, else a file), keyring, file or memory'
             cand --color 'Colour what is for people'
             cand --log-file 'Also write the log, as JSON lines, to this file'
             cand --read-only 'Ask the server for read-only transactions'
@@ -159,6 +166,7 @@ set edit:completion:arg-completer[bsql] = {|@words|
             cand --user 'The database user, if not yourself'
             cand --reason 'Why; kept in the audit log'
             cand --profile 'The profile to use'
+            cand --store 'Where the session is kept: auto (the keyring, else a file), keyring, file or memory'
             cand --color 'Colour what is for people'
             cand --log-file 'Also write the log, as JSON lines, to this file'
             cand --write 'Allow writing'
@@ -172,6 +180,7 @@ set edit:completion:arg-completer[bsql] = {|@words|
         }
         &'bsql;audit'= {
             cand --profile 'The profile to use'
+            cand --store 'Where the session is kept: auto (the keyring, else a file), keyring, file or memory'
             cand --color 'Colour what is for people'
             cand --log-file 'Also write the log, as JSON lines, to this file'
             cand -q 'Say only what went wrong'
@@ -189,6 +198,7 @@ set edit:completion:arg-completer[bsql] = {|@words|
             cand -o 'How to write them'
             cand --output 'How to write them'
             cand --profile 'The profile to use'
+            cand --store 'Where the session is kept: auto (the keyring, else a file), keyring, file or memory'
             cand --color 'Colour what is for people'
             cand --log-file 'Also write the log, as JSON lines, to this file'
             cand -q 'Say only what went wrong'
@@ -203,6 +213,7 @@ set edit:completion:arg-completer[bsql] = {|@words|
             cand -o 'How to write the answer'
             cand --output 'How to write the answer'
             cand --profile 'The profile to use'
+            cand --store 'Where the session is kept: auto (the keyring, else a file), keyring, file or memory'
             cand --color 'Colour what is for people'
             cand --log-file 'Also write the log, as JSON lines, to this file'
             cand -q 'Say only what went wrong'
@@ -312,6 +323,7 @@ set edit:completion:arg-completer[bsql] = {|@words|
         }
         &'bsql;config'= {
             cand --profile 'The profile to use'
+            cand --store 'Where the session is kept: auto (the keyring, else a file), keyring, file or memory'
             cand --color 'Colour what is for people'
             cand --log-file 'Also write the log, as JSON lines, to this file'
             cand -q 'Say only what went wrong'
@@ -352,6 +364,7 @@ set edit:completion:arg-completer[bsql] = {|@words|
         }
         &'bsql;config;path'= {
             cand --profile 'The profile to use'
+            cand --store 'Where the session is kept: auto (the keyring, else a file), keyring, file or memory'
             cand --color 'Colour what is for people'
             cand --log-file 'Also write the log, as JSON lines, to this file'
             cand -q 'Say only what went wrong'
@@ -364,6 +377,7 @@ set edit:completion:arg-completer[bsql] = {|@words|
         }
         &'bsql;completions'= {
             cand --profile 'The profile to use'
+            cand --store 'Where the session is kept: auto (the keyring, else a file), keyring, file or memory'
             cand --color 'Colour what is for people'
             cand --log-file 'Also write the log, as JSON lines, to this file'
             cand -q 'Say only what went wrong'
@@ -376,6 +390,7 @@ set edit:completion:arg-completer[bsql] = {|@words|
         }
         &'bsql;sandbox'= {
             cand --profile 'The profile to use'
+            cand --store 'Where the session is kept: auto (the keyring, else a file), keyring, file or memory'
             cand --color 'Colour what is for people'
             cand --log-file 'Also write the log, as JSON lines, to this file'
             cand -q 'Say only what went wrong'
@@ -396,6 +411,7 @@ set edit:completion:arg-completer[bsql] = {|@words|
             cand --engine 'The PostgreSQL behind the instances'
             cand --token-life 'How long tokens live, in seconds'
             cand --profile 'The profile to use'
+            cand --store 'Where the session is kept: auto (the keyring, else a file), keyring, file or memory'
             cand --color 'Colour what is for people'
             cand --log-file 'Also write the log, as JSON lines, to this file'
             cand -d 'Leave it running in the background'
@@ -411,6 +427,7 @@ set edit:completion:arg-completer[bsql] = {|@words|
         }
         &'bsql;sandbox;down'= {
             cand --profile 'The profile to use'
+            cand --store 'Where the session is kept: auto (the keyring, else a file), keyring, file or memory'
             cand --color 'Colour what is for people'
             cand --log-file 'Also write the log, as JSON lines, to this file'
             cand -q 'Say only what went wrong'
@@ -425,6 +442,7 @@ set edit:completion:arg-completer[bsql] = {|@words|
             cand -o 'How to write it'
             cand --output 'How to write it'
             cand --profile 'The profile to use'
+            cand --store 'Where the session is kept: auto (the keyring, else a file), keyring, file or memory'
             cand --color 'Colour what is for people'
             cand --log-file 'Also write the log, as JSON lines, to this file'
             cand -q 'Say only what went wrong'
@@ -439,6 +457,7 @@ set edit:completion:arg-completer[bsql] = {|@words|
             cand --auto-approve 'Sign USER in without asking'
             cand --engine 'The PostgreSQL behind the instances'
             cand --profile 'The profile to use'
+            cand --store 'Where the session is kept: auto (the keyring, else a file), keyring, file or memory'
             cand --color 'Colour what is for people'
             cand --log-file 'Also write the log, as JSON lines, to this file'
             cand -q 'Say only what went wrong'
@@ -452,6 +471,7 @@ set edit:completion:arg-completer[bsql] = {|@words|
         &'bsql;sandbox;demo'= {
             cand --engine 'The PostgreSQL behind the instances'
             cand --profile 'The profile to use'
+            cand --store 'Where the session is kept: auto (the keyring, else a file), keyring, file or memory'
             cand --color 'Colour what is for people'
             cand --log-file 'Also write the log, as JSON lines, to this file'
             cand -q 'Say only what went wrong'

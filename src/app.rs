@@ -3,12 +3,13 @@
 use std::io::BufReader;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 
 use crate::audit::AuditLog;
-use crate::auth::{FileStore, IdentityOptions, Redirect, Session, Surroundings};
+use crate::auth::{IdentityOptions, Redirect, Session, StoreChoice, Surroundings, open_store};
 use crate::catalog::{BearerSource, CatalogClient, Conventions, Environments};
 use crate::clock::Clock;
 use crate::cloudsql::{
@@ -18,7 +19,7 @@ use crate::cloudsql::{
 use crate::config::{
     BackstageAuth, Credentials, Environment, Paths, Profile, ProfileName, Settings,
 };
-use crate::error::{ErrorKind, Result, ResultExt as _};
+use crate::error::{Error, ErrorKind, Result, ResultExt as _};
 use crate::http::HttpClient;
 use crate::launch::Client;
 use crate::secret::Secret;
@@ -31,6 +32,7 @@ pub(crate) struct App {
     environment: Environment,
     paths: Paths,
     profile_flag: Option<String>,
+    store_flag: Option<StoreChoice>,
     clock: Clock,
     shutdown: Shutdown,
     /// One for everything that trusts the same certificates, so that connections are shared and the system's are read once.
@@ -71,6 +73,7 @@ impl App {
     pub(crate) fn new(
         environment: Environment,
         profile_flag: Option<String>,
+        store_flag: Option<StoreChoice>,
         shutdown: Shutdown,
     ) -> Result<Self> {
         let paths = Paths::new(&environment)?;
@@ -78,6 +81,7 @@ impl App {
             environment,
             paths,
             profile_flag,
+            store_flag,
             clock: Clock::system(),
             shutdown,
             http: Mutex::default(),
@@ -194,7 +198,11 @@ impl App {
             },
         };
         let tokens = self.paths.state.join("tokens");
-        let store = Arc::new(FileStore::new(tokens.clone()));
+        let store = open_store(
+            self.store_choice(profile)?,
+            &tokens,
+            self.keyring_patience(),
+        );
         Ok(Session::new(
             self.http(profile)?,
             options,
@@ -202,6 +210,28 @@ impl App {
             tokens,
             self.clock,
         ))
+    }
+
+    /// Where sessions are to be kept.
+    pub(crate) fn store_choice(&self, profile: &Profile) -> Result<StoreChoice> {
+        match self.store_flag {
+            Some(choice) => Ok(choice),
+            // The name came from the settings, not from the command line.
+            None => (profile.identity.token_store.parse())
+                .map_err(|error: Error| error.with_kind(ErrorKind::Config)),
+        }
+    }
+
+    /// How long the keyring may take: where it can ask the person for a password, as long as typing one takes.
+    fn keyring_patience(&self) -> Duration {
+        let display = ["DISPLAY", "WAYLAND_DISPLAY"]
+            .iter()
+            .any(|name| self.environment.text(name).is_some());
+        if display || cfg!(any(target_os = "macos", windows)) {
+            Duration::from_secs(60)
+        } else {
+            Duration::from_secs(3)
+        }
     }
 
     /// What a sign-in flow is chosen by.

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use super::private_file;
 use super::store::{StoreKey, TokenStore};
@@ -29,6 +30,11 @@ impl FileStore {
         self.directory.join(key.file_name())
     }
 
+    /// When the session was written; None when there is none.
+    pub(super) fn written(&self, key: &StoreKey) -> Option<SystemTime> {
+        private_file::written(&self.path(key))
+    }
+
     /// Where a file goes that cannot be read, so that nothing is lost.
     fn aside(path: &Path) -> PathBuf {
         path.with_extension("unreadable")
@@ -36,7 +42,7 @@ impl FileStore {
 }
 
 impl TokenStore for FileStore {
-    fn name(&self) -> String {
+    fn name(&self, _: &StoreKey) -> String {
         format!("files in `{}`", self.directory.display())
     }
 
@@ -48,22 +54,20 @@ impl TokenStore for FileStore {
         let tokens = std::str::from_utf8(&bytes)
             .ok()
             .and_then(TokenSet::from_stored);
-        match tokens {
-            Some(tokens) => Ok(Some(tokens)),
-            None => {
-                let aside = Self::aside(&path);
-                fs::rename(&path, &aside).or_fail(ErrorKind::CannotCreate, || {
-                    format!("cannot move the damaged `{}` aside", path.display())
-                })?;
-                tracing::warn!(path = %aside.display(), "kept a damaged session file aside");
-                Err(ErrorKind::SignedOut
-                    .error(format!(
-                        "signed out: the stored session was damaged, and is kept as `{}`",
-                        aside.display()
-                    ))
-                    .hint("bsql login"))
-            }
+        if tokens.is_some() {
+            return Ok(tokens);
         }
+        let aside = Self::aside(&path);
+        fs::rename(&path, &aside).or_fail(ErrorKind::CannotCreate, || {
+            format!("cannot move the damaged `{}` aside", path.display())
+        })?;
+        tracing::warn!(path = %aside.display(), "kept a damaged session file aside");
+        Err(ErrorKind::SignedOut
+            .error(format!(
+                "signed out: the stored session was damaged, and is kept as `{}`",
+                aside.display()
+            ))
+            .hint("bsql login"))
     }
 
     fn save(&self, key: &StoreKey, tokens: &TokenSet) -> Result<()> {

@@ -3,6 +3,7 @@
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind as IoErrorKind, Read as _, Write as _};
 use std::path::Path;
+use std::time::SystemTime;
 
 use crate::error::{ErrorKind, Result, ResultExt as _};
 
@@ -34,6 +35,11 @@ pub(super) fn read(path: &Path) -> Result<Option<Vec<u8>>> {
         .read_to_end(&mut bytes)
         .or_fail(ErrorKind::Config, cannot_read)?;
     Ok(Some(bytes))
+}
+
+/// When the file was written; None when there is none, or nobody can tell.
+pub(super) fn written(path: &Path) -> Option<SystemTime> {
+    fs::symlink_metadata(path).ok()?.modified().ok()
 }
 
 /// Writes the file, mode 0600, in place of the one that may be there. When it returns, it survives a crash.

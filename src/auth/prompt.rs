@@ -15,6 +15,9 @@ pub trait LoginPrompt: Send {
     /// Says one line, such as why this flow was chosen.
     fn note(&mut self, line: &str);
 
+    /// Says one line that the person may not like, such as where the tokens will be.
+    fn warn(&mut self, line: &str);
+
     /// Opens the browser at `url`. False when that cannot be done, or the person does not want it.
     fn open_browser(&mut self, url: &Url) -> bool;
 

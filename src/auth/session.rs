@@ -105,7 +105,7 @@ impl std::fmt::Debug for Session {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Session")
             .field("key", &self.inner.key)
-            .field("store", &self.inner.store.name())
+            .field("store", &self.store_name())
             .finish_non_exhaustive()
     }
 }
@@ -138,7 +138,7 @@ impl Session {
 
     /// Where the tokens are kept, for `whoami`.
     pub fn store_name(&self) -> String {
-        self.inner.store.name()
+        self.inner.store.name(&self.inner.key)
     }
 
     /// Tokens that are good for at least a minute, refreshed if need be.
@@ -209,6 +209,10 @@ impl Session {
                 prompt.note("the other bsql has signed in");
                 return Ok(claims);
             }
+        }
+        let (store, key) = self.store_and_key();
+        if let Some(warning) = blocking(move || store.begin(&key)).await? {
+            prompt.warn(&warning);
         }
         let (flow, why) = choose(how.flow, &how.surroundings, provider.metadata());
         prompt.note(&why);

@@ -53,8 +53,15 @@ impl StoreKey {
 
 /// Keeps token sets. Called on a thread that may block.
 pub trait TokenStore: Send + Sync + 'static {
-    /// What it is, for `whoami`: "the file `…`".
-    fn name(&self) -> String;
+    /// What keeps this session, for `whoami`: "the file `…`".
+    fn name(&self, key: &StoreKey) -> String;
+
+    /// Somebody is about to sign in: makes sure that tokens can be kept, before the person is asked for anything. The
+    /// text is what they should know of where the tokens will be.
+    fn begin(&self, key: &StoreKey) -> Result<Option<String>> {
+        let _ = key;
+        Ok(None)
+    }
 
     /// The tokens of a session; None when there are none.
     fn load(&self, key: &StoreKey) -> Result<Option<TokenSet>>;
@@ -80,7 +87,7 @@ impl MemoryStore {
 }
 
 impl TokenStore for MemoryStore {
-    fn name(&self) -> String {
+    fn name(&self, _: &StoreKey) -> String {
         "memory".to_owned()
     }
 

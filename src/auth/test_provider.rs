@@ -396,6 +396,10 @@ impl LoginPrompt for Person {
         self.notes.push(line.to_owned());
     }
 
+    fn warn(&mut self, line: &str) {
+        self.notes.push(format!("warning: {line}"));
+    }
+
     fn open_browser(&mut self, url: &Url) -> bool {
         if self.has_no_browser {
             return false;

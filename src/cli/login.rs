@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::query::duration;
 use crate::app::App;
-use crate::auth::{Claims, Flow, Session, SignIn};
+use crate::auth::{Claims, Flow, Session, SignIn, StoreChoice};
 use crate::config::Profile;
 use crate::error::{ErrorKind, Result};
 use crate::ui::Ui;
@@ -55,6 +55,13 @@ impl LoginArgs {
 
 pub(crate) async fn run(args: LoginArgs, app: &App, ui: &mut Ui) -> Result<u8> {
     let profile = app.profile(ui)?;
+    if app.store_choice(&profile)? == StoreChoice::Memory {
+        return Err(ErrorKind::Usage
+            .error("a session that is kept in memory would end with this command")
+            .hint(
+                "`connect` and `query` sign in by themselves: bsql --store memory connect NAME",
+            ));
+    }
     let session = app.session(&profile)?;
     if !args.asks_for_a_new_sign_in()
         && let Ok(claims) = signed_in(&session).await

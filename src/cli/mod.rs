@@ -25,6 +25,7 @@ use std::time::Duration;
 use clap::{ArgAction, CommandFactory as _, Parser, Subcommand, ValueEnum};
 
 use crate::app::App;
+use crate::auth::StoreChoice;
 use crate::config::Environment;
 use crate::error::{ErrorKind, Result, ResultExt as _};
 use crate::shutdown::Shutdown;
@@ -53,6 +54,9 @@ struct GlobalArgs {
     /// The profile to use
     #[arg(long, global = true, value_name = "NAME")]
     profile: Option<String>,
+    /// Where the session is kept: auto (the keyring, else a file), keyring, file or memory
+    #[arg(long, global = true, value_name = "STORE")]
+    store: Option<StoreChoice>,
     /// Say only what went wrong
     #[arg(short, long, global = true)]
     quiet: bool,
@@ -209,7 +213,7 @@ fn run(global: GlobalArgs, command: Command, environment: Environment, ui: &mut 
     let result = runtime.block_on(async {
         let shutdown =
             Shutdown::on_signals().or_fail(ErrorKind::Internal, || "cannot listen for signals")?;
-        let app = App::new(environment, global.profile, shutdown)?;
+        let app = App::new(environment, global.profile, global.store, shutdown)?;
         command.run(&app, ui).await
     });
     // A thread that is stuck in a name look-up must not hold the prompt.

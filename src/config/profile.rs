@@ -43,6 +43,8 @@ pub struct Identity {
     pub flow: String,
     /// Ports to try for the redirect; empty is any free one.
     pub redirect_ports: Vec<u16>,
+    /// The token store's name; checked where stores are known.
+    pub token_store: String,
 }
 
 /// Backstage.
@@ -199,6 +201,9 @@ impl Profile {
                     .text("identity.flow")?
                     .unwrap_or_else(|| "auto".to_owned()),
                 redirect_ports: values.ports("identity.redirect_ports")?,
+                token_store: values
+                    .text("identity.token_store")?
+                    .unwrap_or_else(|| "auto".to_owned()),
             },
             backstage: Backstage {
                 url: values.require_url("backstage.url")?,

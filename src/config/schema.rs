@@ -33,7 +33,7 @@ const fn key(path: &'static str, shape: Shape, meaning: &'static str) -> Key {
 }
 
 /// Keys of `[profiles.NAME]`. The variable for `identity.issuer` is `BSQL_IDENTITY_ISSUER`.
-pub const PROFILE_KEYS: [Key; 20] = [
+pub const PROFILE_KEYS: [Key; 21] = [
     key(
         "identity.issuer",
         Shape::Text,
@@ -58,6 +58,11 @@ pub const PROFILE_KEYS: [Key; 20] = [
         "identity.redirect_ports",
         Shape::Ports,
         "ports for the redirect on 127.0.0.1; empty is any free one",
+    ),
+    key(
+        "identity.token_store",
+        Shape::Text,
+        "where sessions are kept: auto, keyring, file or memory",
     ),
     key(
         "backstage.url",

@@ -27,6 +27,7 @@ struct Identity<'a> {
     issuer: &'a str,
     client_id: &'static str,
     scopes: [&'static str; 4],
+    token_store: &'static str,
 }
 
 #[derive(Debug, Serialize)]
@@ -70,6 +71,8 @@ pub(super) fn profile(addresses: &Addresses) -> String {
             issuer: &addresses.issuer,
             client_id: CLIENT_ID,
             scopes: ["openid", "email", "profile", "offline_access"],
+            // What a make-believe company gives out does not belong in the person's keyring.
+            token_store: "file",
         },
         backstage: Backstage {
             url: addresses.backstage.as_str(),

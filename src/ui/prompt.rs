@@ -46,6 +46,10 @@ impl LoginPrompt for Ui {
         self.status(line);
     }
 
+    fn warn(&mut self, line: &str) {
+        Ui::warn(self, line);
+    }
+
     fn open_browser(&mut self, url: &Url) -> bool {
         let command = match &self.browser {
             _ if !self.can_ask() => return false,

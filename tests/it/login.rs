@@ -150,3 +150,69 @@ fn tokens_are_for_their_owner_only() {
         assert_eq!(mode, 0o600, "{}", file.display());
     }
 }
+
+/// A machine whose sessions go where `store` says, and which has no keyring: no bus is at that address.
+fn with_store<'a>(
+    env: &'a TestEnv,
+    store: &'a str,
+) -> impl Fn(&[&str]) -> std::process::Command + 'a {
+    move |args| {
+        let mut command = env.command(args);
+        command.env("BSQL_IDENTITY_TOKEN_STORE", store).env(
+            "DBUS_SESSION_BUS_ADDRESS",
+            format!("unix:path={}", env.file("no-bus").display()),
+        );
+        command
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn without_a_keyring_a_file_and_one_warning() {
+    let env = TestEnv::in_world(World::approving("ada"));
+    let command = with_store(&env, "auto");
+    let login = ["login", "--flow", "device", "--no-input"];
+    env.run(command(&login)).succeeds().says(&[
+        "warning: the session will be in files in `[HOME]/state/tokens`, because no keyring can be reached: ",
+        "signed in as ada@acme.example",
+    ]);
+    let listing = env.run(command(&["ls"])).succeeds();
+    assert!(!listing.stderr.contains("warning"), "said once: {listing}");
+    let who = env
+        .run(command(&["whoami", "-o", "json"]))
+        .succeeds()
+        .json();
+    assert_eq!(who["token_store"], "files in `[HOME]/state/tokens`");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn whoever_wants_a_keyring_gets_no_file() {
+    let env = TestEnv::in_world(World::approving("ada"));
+    let command = with_store(&env, "keyring");
+    env.run(command(&["login", "--flow", "device", "--no-input"]))
+        .fails(69)
+        .says(&[
+            "no keyring can be reached",
+            "hint: keep the session in a file",
+        ]);
+    env.run(command(&["ls"])).fails(67);
+    let files = crate::support::files_below(&env.file("state").join("tokens"));
+    assert!(
+        files
+            .iter()
+            .all(|file| file.extension().is_some_and(|end| end == "lock")),
+        "{files:?}"
+    );
+}
+
+#[test]
+fn a_session_in_memory_is_not_for_login() {
+    let env = TestEnv::new();
+    env.bsql(&["login", "--store", "memory"])
+        .fails(64)
+        .says(&["bsql --store memory connect NAME"]);
+    env.run(with_store(&env, "cloud")(&["ls"]))
+        .fails(78)
+        .says(&["there is no token store `cloud`"]);
+}
