@@ -87,37 +87,14 @@ impl KeyringStore {
             })
     }
 
-    /// Does something with the session's entry, on a thread of its own: a keyring may wait for a person who is not there,
-    /// and the D-Bus library blocks and brings an executor of its own, which must not meet ours. A thread that is not
-    /// answered is left behind; it holds nothing, and ends with the process.
-    ///
-    /// None when there is no such entry.
+    /// Does something with the session's entry. None when there is no such entry.
     fn ask<T: Send + 'static>(
         &self,
         key: &StoreKey,
         question: impl FnOnce(Entry) -> keyring_core::Result<T> + Send + 'static,
     ) -> Result<Option<T>> {
         let (account, label) = (self.account(key), format!("bsql: {}", key.issuer));
-        let (answer, answered) = mpsc::sync_channel(1);
-        thread::Builder::new()
-            .name("keyring".to_owned())
-            .spawn(move || {
-                // Nobody listens any more when it took too long.
-                let _ = answer.send(entry(&account, &label).and_then(question));
-            })
-            .or_fail(ErrorKind::Internal, || "cannot start a thread")?;
-        match answered.recv_timeout(self.patience) {
-            Ok(Ok(value)) => Ok(Some(value)),
-            Ok(Err(KeyringError::NoEntry)) => Ok(None),
-            Ok(Err(error)) => Err(explain(&error)),
-            Err(RecvTimeoutError::Timeout) => Err(locked(&format!(
-                "the keyring did not answer within {} s; perhaps it waits to be unlocked",
-                self.patience.as_secs()
-            ))),
-            Err(RecvTimeoutError::Disconnected) => {
-                Err(ErrorKind::Internal.error("the keyring's thread ended without an answer"))
-            }
-        }
+        within(self.patience, move || question(entry(&account, &label)?))
     }
 
     fn find_key(&self, key: &StoreKey) -> Result<Option<SealingKey>> {
@@ -208,6 +185,35 @@ impl TokenStore for KeyringStore {
             }
         }
         Ok(())
+    }
+}
+
+/// Asks a keyring on a thread of its own: it may wait for a person who is not there, and the D-Bus library blocks and
+/// brings an executor of its own, which must not meet ours. A thread that gets no answer is left behind; it holds nothing,
+/// and ends with the process.
+fn within<T: Send + 'static>(
+    patience: Duration,
+    question: impl FnOnce() -> keyring_core::Result<T> + Send + 'static,
+) -> Result<Option<T>> {
+    let (answer, answered) = mpsc::sync_channel(1);
+    thread::Builder::new()
+        .name("keyring".to_owned())
+        .spawn(move || {
+            // Nobody listens any more when it took too long.
+            let _ = answer.send(question());
+        })
+        .or_fail(ErrorKind::Internal, || "cannot start a thread")?;
+    match answered.recv_timeout(patience) {
+        Ok(Ok(value)) => Ok(Some(value)),
+        Ok(Err(KeyringError::NoEntry)) => Ok(None),
+        Ok(Err(error)) => Err(explain(&error)),
+        Err(RecvTimeoutError::Timeout) => Err(locked(&format!(
+            "the keyring did not answer within {} s; perhaps it waits to be unlocked",
+            patience.as_secs()
+        ))),
+        Err(RecvTimeoutError::Disconnected) => {
+            Err(ErrorKind::Internal.error("the keyring's thread ended without an answer"))
+        }
     }
 }
 
@@ -354,9 +360,13 @@ mod tests {
 
     #[test]
     fn a_keyring_that_does_not_answer_is_not_waited_for() {
-        let (_directory, mut store, key) = store();
-        store.patience = Duration::ZERO;
-        let error = store.prepare(&key).unwrap_err();
+        let (hold, held) = mpsc::channel::<()>();
+        let question = move || {
+            let _ = held.recv();
+            Ok(())
+        };
+        let error = within(Duration::from_millis(1), question).unwrap_err();
+        drop(hold);
         assert_eq!(error.kind(), ErrorKind::Unavailable);
         assert!(
             error
@@ -364,6 +374,16 @@ mod tests {
                 .starts_with("the keyring did not answer within 0 s"),
             "{error}"
         );
+    }
+
+    #[test]
+    fn no_entry_is_an_answer_and_a_panic_is_a_bug() {
+        let patience = Duration::from_secs(10);
+        assert_eq!(within(patience, || Ok(1)).unwrap(), Some(1));
+        let none = within::<()>(patience, || Err(KeyringError::NoEntry));
+        assert_eq!(none.unwrap(), None);
+        let error = within::<()>(patience, || panic!("a library gave up")).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Internal);
     }
 
     #[test]

@@ -42,8 +42,8 @@ empty() { [ -z "$(find "$tokens" -type f ! -name '*.lock')" ]; }
 store() { "$BSQL" whoami -o json | python3 -c 'import json, sys; print(json.load(sys.stdin)["token_store"])'; }
 step() { echo "== $* (${SECONDS}s)"; }
 
-# Tokens count as fresh up to a minute before their end: these are for 10 seconds.
-"$BSQL" sandbox up --detach --auto-approve --token-life 70
+# Tokens count as fresh up to a minute before their end: these are for 15 seconds.
+"$BSQL" sandbox up --detach --auto-approve --token-life 75
 # The sandbox's own profile says `file`.
 export BSQL_IDENTITY_TOKEN_STORE=auto
 
@@ -59,7 +59,7 @@ cat "$dir/said"
 "$BSQL" ls >/dev/null
 
 step "twelve at once, with a token that has to be refreshed"
-sleep 11 # until the tokens are no longer fresh
+sleep 16 # until the tokens are no longer fresh
 for each in $(seq 12); do
   "$BSQL" ls --log-file "$dir/log.$each" >"$dir/ls.$each" 2>&1 &
   running[each]=$!
@@ -84,6 +84,17 @@ login --force
 [ "$(entries)" = 1 ]
 login --force --store file
 [ -n "$(in_the_clear)" ] && [ "$(entries)" = 0 ] || fail "the keyring still has the session"
+"$BSQL" logout
+
+step "a keyring that does not answer"
+daemon=$(dbus-send --session --print-reply=literal --dest=org.freedesktop.DBus / \
+  org.freedesktop.DBus.GetConnectionUnixProcessID string:org.freedesktop.secrets | grep -o '[0-9]*$')
+kill -STOP "$daemon"
+before=$SECONDS
+login 2>"$dir/said"
+kill -CONT "$daemon"
+[ $((SECONDS - before)) -lt 8 ] || fail "waited for $((SECONDS - before)) s"
+grep -q 'warning: .* because the keyring did not answer within 3 s' "$dir/said" || fail "$(cat "$dir/said")"
 "$BSQL" logout
 
 step "a keyring that locks itself"
