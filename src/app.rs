@@ -13,8 +13,9 @@ use crate::auth::{IdentityOptions, Redirect, Session, StoreChoice, Surroundings,
 use crate::catalog::{BearerSource, CatalogClient, Conventions, Environments};
 use crate::clock::Clock;
 use crate::cloudsql::{
-    ConnectionInfoSource, Dialer, Endpoints, Impersonated, InstanceConnectionName, IpType,
-    PendingKey, SqlAdminClient, SubjectTokenSource, WorkforceTokens,
+    Adc, AdcEnvironment, AdcOptions, ConnectionInfoSource, Dialer, Endpoints, GoogleTokens,
+    Impersonated, InstanceConnectionName, IpType, PendingKey, SqlAdminClient, Subject,
+    SubjectTokenSource, WorkforceTokens,
 };
 use crate::config::{
     BackstageAuth, Credentials, Environment, Paths, Profile, ProfileName, Settings,
@@ -39,8 +40,8 @@ pub(crate) struct App {
     http: Mutex<Vec<(Option<PathBuf>, HttpClient)>>,
 }
 
-/// Google's tokens for the signed-in person, or for the service account they become.
-pub(crate) type GoogleCredentials = Impersonated<WorkforceTokens<SessionTokens>>;
+/// Google's tokens, for the profile's source or for the service account that it becomes.
+pub(crate) type GoogleCredentials = Impersonated<GoogleTokens<SessionTokens>>;
 
 /// The way to one instance.
 pub(crate) type InstanceDialer = Dialer<GoogleCredentials>;
@@ -56,6 +57,15 @@ pub(crate) struct SessionTokens {
 impl SubjectTokenSource for SessionTokens {
     async fn subject_token(&self) -> Result<Secret> {
         self.session.id_token().await
+    }
+
+    async fn subject(&self) -> Result<Subject> {
+        let claims = self.session.claims().await?;
+        let claims = claims.ok_or_else(|| ErrorKind::SignedOut.error("nobody is signed in"))?;
+        Ok(Subject {
+            subject: claims.subject,
+            email: claims.email,
+        })
     }
 }
 
@@ -287,41 +297,91 @@ impl App {
         endpoints.iam_credentials = overrides
             .iam_credentials
             .unwrap_or(endpoints.iam_credentials);
+        endpoints.oauth2 = overrides.oauth2.unwrap_or(endpoints.oauth2);
         endpoints.instance_port = overrides.instance_port.unwrap_or(endpoints.instance_port);
         Ok(endpoints)
     }
 
-    /// Google's tokens for the session's person. Nothing is asked yet.
+    /// Google's tokens, from where the profile says. Nothing is asked yet.
     pub(crate) fn credentials(
         &self,
         profile: &Profile,
         session: &Session,
     ) -> Result<Arc<GoogleCredentials>> {
-        let Credentials::Workforce { provider } = &profile.google.credentials;
         let endpoints = Self::endpoints(profile)?;
         let http = self.http(profile)?;
-        let user_project = profile.google.user_project.clone();
-        let subject = SessionTokens {
-            session: session.clone(),
-            anonymous: false,
+        let user_project = self.user_project(profile)?;
+        let source = match &profile.google.credentials {
+            Credentials::Workforce { provider } => GoogleTokens::Workforce(WorkforceTokens::new(
+                SessionTokens {
+                    session: session.clone(),
+                    anonymous: false,
+                },
+                http.clone(),
+                endpoints.sts,
+                provider.clone(),
+                user_project.clone(),
+                self.clock,
+            )),
+            Credentials::Adc { .. } => GoogleTokens::Adc(self.adc(profile)?),
         };
-        let workforce = WorkforceTokens::new(
-            subject,
-            http.clone(),
-            endpoints.sts,
-            provider.clone(),
-            user_project.clone(),
-            self.clock,
-        );
-        let chain = profile.google.impersonate.clone();
         Ok(Arc::new(Impersonated::new(
-            workforce,
-            chain,
+            source,
+            profile.google.impersonate.clone(),
+            profile.google.impersonate_lifetime,
             http,
             endpoints.iam_credentials,
             user_project,
             self.clock,
         )))
+    }
+
+    fn adc(&self, profile: &Profile) -> Result<Adc> {
+        let allow_key_files = match profile.google.credentials {
+            Credentials::Adc { allow_key_files } => allow_key_files,
+            Credentials::Workforce { .. } => false,
+        };
+        let options = AdcOptions {
+            environment: self.adc_environment(),
+            endpoints: Self::endpoints(profile)?,
+            universe_domain: profile.google.universe_domain.clone(),
+            allow_key_files,
+            user_project: profile.google.user_project.clone(),
+        };
+        Adc::find(self.http(profile)?, options, self.clock)
+    }
+
+    /// What Google's own libraries take from the environment.
+    fn adc_environment(&self) -> AdcEnvironment {
+        let environment = &self.environment;
+        let usual_dir = if cfg!(windows) {
+            environment.path("APPDATA").map(|dir| dir.join("gcloud"))
+        } else {
+            let home = environment.path("HOME");
+            home.map(|home| home.join(".config").join("gcloud"))
+        };
+        let text = |name| environment.text(name).map(str::to_owned);
+        AdcEnvironment {
+            credentials_file: environment.path("GOOGLE_APPLICATION_CREDENTIALS"),
+            gcloud_dir: environment.path("CLOUDSDK_CONFIG").or(usual_dir),
+            metadata_host: text("GCE_METADATA_HOST"),
+            no_metadata: environment
+                .text("NO_GCE_CHECK")
+                .is_some_and(|value| value.eq_ignore_ascii_case("true")),
+            quota_project: text("GOOGLE_CLOUD_QUOTA_PROJECT"),
+        }
+    }
+
+    /// The project that calls are counted against: the profile's, else the credentials' own.
+    fn user_project(&self, profile: &Profile) -> Result<Option<String>> {
+        Ok(
+            match (&profile.google.user_project, &profile.google.credentials) {
+                (None, Credentials::Adc { .. }) => {
+                    self.adc(profile)?.quota_project().map(str::to_owned)
+                }
+                (project, _) => project.clone(),
+            },
+        )
     }
 
     /// The SQL Admin API.
@@ -330,7 +390,7 @@ impl App {
         Ok(SqlAdminClient::new(
             self.http(profile)?,
             base_url,
-            profile.google.user_project.clone(),
+            self.user_project(profile)?,
         ))
     }
 

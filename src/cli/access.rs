@@ -41,6 +41,8 @@ pub(super) struct Reached {
     pub(super) login: Login,
     pub(super) dialer: Arc<InstanceDialer>,
     instance: InstanceConnectionName,
+    /// Of the database user, if it is one's own.
+    user_type: Option<&'static str>,
     /// For the audit.
     pub(super) access: Access,
     timings: Timings,
@@ -101,9 +103,12 @@ pub(super) async fn reach(wanted: &Wanted<'_>, app: &App, ui: &mut Ui) -> Result
         .email
         .clone()
         .unwrap_or_else(|| claims.subject.clone());
-    let user = match wanted.user {
-        Some(user) => user.to_owned(),
-        None => database_user(profile.google.impersonate.last().unwrap_or(&person), engine),
+    let (user, user_type) = if let Some(user) = wanted.user {
+        (user.to_owned(), None)
+    } else {
+        let asking = app.shutdown().or_interrupted(credentials.principal());
+        let who = ui.wait("asking Google who you are", asking).await?;
+        (database_user(&who.login, engine), Some(who.user_type))
     };
     let start = Instant::now();
     let locating = app.shutdown().or_interrupted(async {
@@ -158,6 +163,7 @@ pub(super) async fn reach(wanted: &Wanted<'_>, app: &App, ui: &mut Ui) -> Result
         login,
         dialer,
         instance,
+        user_type,
         access,
         timings,
     })
@@ -211,11 +217,16 @@ impl Reached {
             self.instance.instance(),
             self.instance.project(),
         );
-        error
-            .hint(format!("ask the database's owner{owner} for the IAM database user `{user}` on `{}`", self.instance))
-            .hint(format!(
-                "they run: gcloud sql users create {user} --instance={instance} --project={project} --type=CLOUD_IAM_WORKFORCE_IDENTITY"
-            ))
+        let error = error.hint(format!(
+            "ask the database's owner{owner} for the IAM database user `{user}` on `{}`",
+            self.instance
+        ));
+        match self.user_type {
+            Some(user_type) => error.hint(format!(
+                "they run: gcloud sql users create {user} --instance={instance} --project={project} --type={user_type}"
+            )),
+            None => error,
+        }
     }
 
     /// One line when it was slow; with `-v` always.

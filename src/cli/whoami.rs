@@ -6,7 +6,7 @@ use super::OutputOne;
 use super::login::signed_in;
 use crate::app::App;
 use crate::catalog::Person;
-use crate::cloudsql::{Engine, database_user};
+use crate::cloudsql::{CredentialSource as _, Engine, database_user};
 use crate::error::{ErrorKind, Result, ResultExt as _};
 use crate::ui::Ui;
 
@@ -35,19 +35,28 @@ pub(crate) async fn run(args: WhoamiArgs, app: &App, ui: &mut Ui) -> Result<u8> 
         Err(error) if error.kind() == ErrorKind::Interrupted => return Err(error),
         Err(error) => (None, Some(error.to_string())),
     };
-    let impersonated = profile.google.impersonate.last();
-    let google = impersonated.map_or_else(
-        || google_principal(&profile, &claims.subject),
-        |account| format!("serviceAccount:{account}"),
-    );
-    let login_as = impersonated.unwrap_or(&email);
+    // Nor on Google.
+    let asking = app.shutdown().or_interrupted(async {
+        let credentials = app.credentials(&profile, &session)?;
+        credentials.principal().await
+    });
+    let (google, google_problem) = match ui.wait("asking Google", asking).await {
+        Ok(principal) => (Some(principal), None),
+        Err(error) if error.kind() == ErrorKind::Interrupted => return Err(error),
+        Err(error) => (None, Some(error.to_string())),
+    };
     let seconds = claims
         .expires_at
         .duration_since(app.clock().now())
         .as_secs()
         .max(0);
-    let users =
-        [Engine::Postgres, Engine::MySql].map(|engine| (engine, database_user(login_as, engine)));
+    let users: Vec<_> = google
+        .iter()
+        .flat_map(|principal| {
+            [Engine::Postgres, Engine::MySql]
+                .map(|engine| (engine, database_user(&principal.login, engine)))
+        })
+        .collect();
     let store = session.store_name();
 
     if args.output.is_json() {
@@ -64,7 +73,7 @@ pub(crate) async fn run(args: WhoamiArgs, app: &App, ui: &mut Ui) -> Result<u8> 
             "name": claims.name,
             "catalog_user": person.as_ref().map(|person| person.entity_ref.to_string()),
             "groups": person.as_ref().map(|person| person.groups.iter().map(ToString::to_string).collect::<Vec<_>>()),
-            "google_principal": google,
+            "google_principal": google.as_ref().map(|principal| &principal.member),
             "database_users": users,
             "token_seconds_left": seconds,
             "token_store": store,
@@ -91,7 +100,13 @@ pub(crate) async fn run(args: WhoamiArgs, app: &App, ui: &mut Ui) -> Result<u8> 
             &format!("has no user with the address {email}, or you may not see them"),
         )?,
     }
-    line("google", &google)?;
+    match (&google, google_problem) {
+        (Some(principal), _) => line("google", &principal.member)?,
+        (None, problem) => line(
+            "google",
+            &format!("not known: {}", problem.unwrap_or_default()),
+        )?,
+    }
     for (engine, user) in &users {
         line(&engine.to_string(), user)?;
     }
@@ -113,13 +128,6 @@ fn catalog_line(person: &Person) -> String {
         format!("in {}", groups.join(", "))
     };
     format!("{}, {groups}", person.entity_ref)
-}
-
-/// The IAM principal of a workforce identity.
-fn google_principal(profile: &crate::config::Profile, subject: &str) -> String {
-    let crate::config::Credentials::Workforce { provider } = &profile.google.credentials;
-    let pool = provider.split("/providers/").next().unwrap_or(provider);
-    format!("principal://iam.googleapis.com/{pool}/subject/{subject}")
 }
 
 fn minutes(seconds: i64) -> String {

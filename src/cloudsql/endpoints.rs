@@ -17,6 +17,8 @@ pub struct Endpoints {
     pub sql_admin: Url,
     /// IAM Service Account Credentials API.
     pub iam_credentials: Url,
+    /// Google's OAuth server.
+    pub oauth2: Url,
     /// The TCP port of the instances.
     pub instance_port: u16,
 }
@@ -43,6 +45,7 @@ impl Endpoints {
             sts: service("sts")?,
             sql_admin: service("sqladmin")?,
             iam_credentials: service("iamcredentials")?,
+            oauth2: service("oauth2")?,
             instance_port: INSTANCE_PORT,
         })
     }
@@ -77,6 +80,7 @@ mod tests {
             google.iam_credentials.as_str(),
             "https://iamcredentials.googleapis.com/"
         );
+        assert_eq!(google.oauth2.as_str(), "https://oauth2.googleapis.com/");
         assert_eq!(google.instance_port, 3307);
         for domain in [
             "",

@@ -5,44 +5,40 @@
 
 use std::sync::Arc;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
 use reqwest::StatusCode;
 use serde::Deserialize;
 use serde_json::json;
 use url::Url;
 
-use super::credentials::{AccessToken, CredentialSource, Scope};
+use super::credentials::{AccessToken, CredentialSource, Principal, Scope};
 use super::endpoints::below;
+use super::per_scope::{Issuer, PerScope};
 use super::refusal::Refusal;
 use crate::clock::Clock;
 use crate::error::{Error, ErrorKind, Result, ResultExt as _, printable};
 use crate::http::{Answer, HttpClient};
-use crate::refresh::{RefreshCache, Source};
 use crate::secret::Secret;
 
 const SERVICE: &str = "the IAM Credentials API";
+/// Longer takes an exception in the organisation's policy.
+const LONGEST_LIFE: SignedDuration = SignedDuration::from_hours(1);
 
 /// The tokens of another source, or of the service account that it may become.
 #[derive(Debug)]
 pub struct Impersonated<C: CredentialSource> {
     source: Arc<C>,
     /// `None` when nobody is to be impersonated.
-    account: Option<Account<C>>,
-}
-
-#[derive(Debug)]
-struct Account<C: CredentialSource> {
-    admin: RefreshCache<Generation<C>>,
-    login: RefreshCache<Generation<C>>,
-    impersonation: RefreshCache<Generation<C>>,
+    account: Option<PerScope<IamCredentials<C>>>,
 }
 
 impl<C: CredentialSource> Impersonated<C> {
-    /// Becomes the last service account of `chain`, mail addresses, each of which may become the next; with an empty
-    /// chain it stays who `source` is.
+    /// Becomes the last service account of `chain`, mail addresses, each of which may become the next, for at most
+    /// `lifetime` at a time; with an empty chain it stays who `source` is.
     pub fn new(
         source: C,
         mut chain: Vec<String>,
+        lifetime: Option<SignedDuration>,
         http: HttpClient,
         iam_credentials: Url,
         user_project: Option<String>,
@@ -50,7 +46,7 @@ impl<C: CredentialSource> Impersonated<C> {
     ) -> Self {
         let source = Arc::new(source);
         let account = chain.pop().map(|target| {
-            let api = Arc::new(IamCredentials {
+            let api = IamCredentials {
                 source: Arc::clone(&source),
                 http,
                 base_url: iam_credentials,
@@ -59,17 +55,10 @@ impl<C: CredentialSource> Impersonated<C> {
                     .iter()
                     .map(|email| format!("projects/-/serviceAccounts/{email}"))
                     .collect(),
+                lifetime: lifetime.unwrap_or(LONGEST_LIFE).min(LONGEST_LIFE),
                 user_project,
-            });
-            let cache = |scope| {
-                let api = Arc::clone(&api);
-                RefreshCache::new(Generation { api, scope }, clock)
             };
-            Account {
-                admin: cache(Scope::Admin),
-                login: cache(Scope::Login),
-                impersonation: cache(Scope::Impersonation),
-            }
+            PerScope::new(api, clock)
         });
         Self { source, account }
     }
@@ -77,13 +66,16 @@ impl<C: CredentialSource> Impersonated<C> {
 
 impl<C: CredentialSource> CredentialSource for Impersonated<C> {
     async fn access_token(&self, scope: Scope) -> Result<AccessToken> {
-        let Some(account) = &self.account else {
-            return self.source.access_token(scope).await;
-        };
-        match scope {
-            Scope::Admin => account.admin.get().await,
-            Scope::Login => account.login.get().await,
-            Scope::Impersonation => account.impersonation.get().await,
+        match &self.account {
+            Some(account) => account.get(scope).await,
+            None => self.source.access_token(scope).await,
+        }
+    }
+
+    async fn principal(&self) -> Result<Principal> {
+        match &self.account {
+            Some(account) => Ok(Principal::of_email(&account.issuer().target)),
+            None => self.source.principal().await,
         }
     }
 }
@@ -95,28 +87,8 @@ struct IamCredentials<C> {
     base_url: Url,
     target: String,
     delegates: Vec<String>,
+    lifetime: SignedDuration,
     user_project: Option<String>,
-}
-
-/// One scope's tokens.
-#[derive(Debug)]
-struct Generation<C> {
-    api: Arc<IamCredentials<C>>,
-    scope: Scope,
-}
-
-impl<C: CredentialSource> Source for Generation<C> {
-    type Value = AccessToken;
-    /// As for exchanged tokens.
-    const EARLY: SignedDuration = SignedDuration::from_mins(10);
-
-    async fn fetch(&self) -> Result<AccessToken> {
-        self.api.generate(self.scope).await
-    }
-
-    fn expires_at(value: &AccessToken) -> Timestamp {
-        value.expires_at
-    }
 }
 
 #[derive(Deserialize)]
@@ -127,16 +99,17 @@ struct Generated {
     expire_time: String,
 }
 
-impl<C: CredentialSource> IamCredentials<C> {
-    async fn generate(&self, scope: Scope) -> Result<AccessToken> {
+impl<C: CredentialSource> Issuer for IamCredentials<C> {
+    async fn issue(&self, scope: Scope) -> Result<AccessToken> {
         let token = self.source.access_token(Scope::Impersonation).await?;
         let method = format!("{}:generateAccessToken", self.target);
         let url = below(
             &self.base_url,
             &["v1", "projects", "-", "serviceAccounts", &method],
         )?;
+        let lifetime = format!("{}s", self.lifetime.as_secs());
         let body =
-            json!({ "scope": [scope.url()], "lifetime": "3600s", "delegates": self.delegates });
+            json!({ "scope": [scope.url()], "lifetime": lifetime, "delegates": self.delegates });
         let mut request = self
             .http
             .post(url)
@@ -160,7 +133,9 @@ impl<C: CredentialSource> IamCredentials<C> {
             format!("cannot read the answer of {SERVICE}")
         })
     }
+}
 
+impl<C: CredentialSource> IamCredentials<C> {
     fn refused(&self, answer: &Answer) -> Error {
         let refusal = Refusal::of(answer);
         if let Some(general) = refusal.of_any_service(SERVICE, self.user_project.as_deref()) {
@@ -187,6 +162,8 @@ impl<C: CredentialSource> IamCredentials<C> {
 
 #[cfg(test)]
 mod tests {
+    use jiff::Timestamp;
+
     use super::*;
     use crate::loopback::{Response, Server};
 
@@ -199,12 +176,17 @@ mod tests {
                 expires_at: Timestamp::MAX,
             })
         }
+
+        async fn principal(&self) -> Result<Principal> {
+            Ok(Principal::of_email("ada@acme.example"))
+        }
     }
 
     fn impersonated(server: &Server, chain: &[&str]) -> Impersonated<Person> {
         Impersonated::new(
             Person,
             chain.iter().map(ToString::to_string).collect(),
+            Some(SignedDuration::from_mins(15)),
             HttpClient::new(Vec::new()).unwrap(),
             server.url().clone(),
             Some("acme-tools".to_owned()),
@@ -230,6 +212,9 @@ mod tests {
             assert_eq!(token.secret.expose(), "account");
             assert_eq!(token.expires_at.to_string(), "2999-01-01T00:00:00Z");
         }
+        let who = credentials.principal().await.unwrap();
+        assert_eq!(who.member, "serviceAccount:b@p.iam.gserviceaccount.com");
+        assert_eq!(who.user_type, "CLOUD_IAM_SERVICE_ACCOUNT");
         let [request] = server.requests().try_into().unwrap();
         assert_eq!(
             request.path(),
@@ -243,7 +228,7 @@ mod tests {
         assert_eq!(
             request.json(),
             json!({
-                "scope": ["https://www.googleapis.com/auth/sqlservice.login"], "lifetime": "3600s",
+                "scope": ["https://www.googleapis.com/auth/sqlservice.login"], "lifetime": "900s",
                 "delegates": ["projects/-/serviceAccounts/a@p.iam.gserviceaccount.com"],
             })
         );
@@ -257,6 +242,8 @@ mod tests {
             .await
             .unwrap();
         assert_eq!(token.secret.expose(), "person-Login");
+        let who = impersonated(&server, &[]).principal().await.unwrap();
+        assert_eq!(who.member, "user:ada@acme.example");
         assert!(server.requests().is_empty());
     }
 

@@ -6,6 +6,7 @@
 //! other end is the instance and nothing else. What Google's own connectors do is the specification, see
 //! <https://github.com/GoogleCloudPlatform/cloud-sql-go-connector>; the differences are said where they are.
 
+mod adc;
 mod admin;
 mod credentials;
 mod dialer;
@@ -15,15 +16,21 @@ mod impersonation;
 mod info;
 mod key;
 mod name;
+mod oauth_server;
+mod per_scope;
 mod refusal;
+mod source;
 #[cfg(test)]
 #[cfg(feature = "sandbox")]
 mod stand_in;
 mod verify;
 mod workforce;
 
+pub use adc::{Adc, AdcEnvironment, AdcOptions};
 pub use admin::{ConnectSettings, DatabaseUser, IpAddress, SqlAdminClient};
-pub use credentials::{AccessToken, CredentialSource, Scope, SubjectTokenSource};
+pub use credentials::{
+    AccessToken, CredentialSource, Principal, Scope, Subject, SubjectTokenSource,
+};
 pub use dialer::{Connection, Dialer};
 pub use endpoints::Endpoints;
 pub use engine::{Engine, IpType, database_user};
@@ -31,4 +38,5 @@ pub use impersonation::Impersonated;
 pub use info::{ConnectionInfo, ConnectionInfoSource};
 pub use key::{ClientKey, PendingKey};
 pub use name::{InstanceConnectionName, InstanceLocator};
+pub use source::GoogleTokens;
 pub use workforce::WorkforceTokens;

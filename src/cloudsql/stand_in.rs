@@ -18,7 +18,7 @@ use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 
 use super::admin::SqlAdminClient;
-use super::credentials::{AccessToken, CredentialSource, Scope};
+use super::credentials::{AccessToken, CredentialSource, Principal, Scope};
 use super::info::ConnectionInfoSource;
 use super::key::ClientKey;
 use super::name::InstanceConnectionName;
@@ -221,6 +221,10 @@ impl CredentialSource for FixedTokens {
             secret: Secret::from(format!("{scope:?}")),
             expires_at: self.login_ends,
         })
+    }
+
+    async fn principal(&self) -> Result<Principal> {
+        Ok(Principal::of_email("ada@acme.example"))
     }
 }
 

@@ -4,35 +4,27 @@
 //! RFC 8693 as <https://cloud.google.com/iam/docs/reference/sts/rest/v1/TopLevel/token> has it. Nothing is kept on
 //! either side: a new token is had by exchanging a fresh ID token again.
 
-use std::sync::Arc;
-
-use jiff::{SignedDuration, Timestamp};
 use reqwest::StatusCode;
-use serde::{Deserialize, Deserializer};
-use serde_json::{Value, json};
+use serde::Deserialize;
+use serde_json::json;
 use url::Url;
 
-use super::credentials::{AccessToken, CredentialSource, Scope, SubjectTokenSource};
+use super::credentials::{
+    AccessToken, CredentialSource, Principal, Scope, Subject, SubjectTokenSource,
+};
 use super::endpoints::below;
+use super::per_scope::{Issuer, PerScope, granted};
 use super::refusal::Refusal;
 use crate::clock::Clock;
-use crate::error::{Error, ErrorKind, Result, ResultExt as _, printable};
+use crate::error::{Error, ErrorKind, Result, printable};
 use crate::http::{Answer, HttpClient};
-use crate::refresh::{RefreshCache, Source};
-use crate::secret::Secret;
 
 const SERVICE: &str = "Google's Security Token Service";
-/// What Google's tokens live for when the answer does not say.
-const USUAL_LIFE: SignedDuration = SignedDuration::from_hours(1);
-/// No token of Google's lives longer, whatever an answer says.
-const LONGEST_LIFE: SignedDuration = SignedDuration::from_hours(12);
 
 /// Exchanges ID tokens for access tokens, one per scope, and keeps them while they last.
 #[derive(Debug)]
 pub struct WorkforceTokens<S: SubjectTokenSource> {
-    admin: RefreshCache<Exchange<S>>,
-    login: RefreshCache<Exchange<S>>,
-    impersonation: RefreshCache<Exchange<S>>,
+    tokens: PerScope<TokenService<S>>,
 }
 
 impl<S: SubjectTokenSource> WorkforceTokens<S> {
@@ -46,33 +38,35 @@ impl<S: SubjectTokenSource> WorkforceTokens<S> {
         user_project: Option<String>,
         clock: Clock,
     ) -> Self {
-        let service = Arc::new(TokenService {
+        let service = TokenService {
             subject,
             http,
             sts,
             provider,
             user_project,
             clock,
-        });
-        let cache = |scope| {
-            let service = Arc::clone(&service);
-            RefreshCache::new(Exchange { service, scope }, clock)
         };
         Self {
-            admin: cache(Scope::Admin),
-            login: cache(Scope::Login),
-            impersonation: cache(Scope::Impersonation),
+            tokens: PerScope::new(service, clock),
         }
     }
 }
 
 impl<S: SubjectTokenSource> CredentialSource for WorkforceTokens<S> {
     async fn access_token(&self, scope: Scope) -> Result<AccessToken> {
-        match scope {
-            Scope::Admin => self.admin.get().await,
-            Scope::Login => self.login.get().await,
-            Scope::Impersonation => self.impersonation.get().await,
-        }
+        self.tokens.get(scope).await
+    }
+
+    async fn principal(&self) -> Result<Principal> {
+        let service = self.tokens.issuer();
+        let Subject { subject, email } = service.subject.subject().await?;
+        let provider = &service.provider;
+        let pool = provider.split("/providers/").next().unwrap_or(provider);
+        Ok(Principal {
+            member: format!("principal://iam.googleapis.com/{pool}/subject/{subject}"),
+            login: email.unwrap_or(subject),
+            user_type: "CLOUD_IAM_WORKFORCE_IDENTITY",
+        })
     }
 }
 
@@ -86,35 +80,6 @@ struct TokenService<S> {
     clock: Clock,
 }
 
-/// One scope's exchanges.
-#[derive(Debug)]
-struct Exchange<S> {
-    service: Arc<TokenService<S>>,
-    scope: Scope,
-}
-
-impl<S: SubjectTokenSource> Source for Exchange<S> {
-    type Value = AccessToken;
-    /// A client certificate lives no longer than the login token in it, so a token about to end would mean another
-    /// certificate soon.
-    const EARLY: SignedDuration = SignedDuration::from_mins(10);
-
-    async fn fetch(&self) -> Result<AccessToken> {
-        self.service.exchange(self.scope).await
-    }
-
-    fn expires_at(value: &AccessToken) -> Timestamp {
-        value.expires_at
-    }
-}
-
-#[derive(Deserialize)]
-struct Exchanged {
-    access_token: Secret,
-    #[serde(default, deserialize_with = "seconds")]
-    expires_in: Option<SignedDuration>,
-}
-
 /// RFC 6749 section 5.2.
 #[derive(Deserialize)]
 struct OAuthProblem {
@@ -123,18 +88,8 @@ struct OAuthProblem {
     error_description: String,
 }
 
-/// A number, or one in quotes: Google has sent both.
-fn seconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<SignedDuration>, D::Error> {
-    let seconds = match Value::deserialize(deserializer)? {
-        Value::Number(number) => number.as_i64(),
-        Value::String(text) => text.parse().ok(),
-        _ => None,
-    };
-    Ok(seconds.map(SignedDuration::from_secs))
-}
-
-impl<S: SubjectTokenSource> TokenService<S> {
-    async fn exchange(&self, scope: Scope) -> Result<AccessToken> {
+impl<S: SubjectTokenSource> Issuer for TokenService<S> {
+    async fn issue(&self, scope: Scope) -> Result<AccessToken> {
         let subject_token = self.subject.subject_token().await?;
         let audience = format!("//iam.googleapis.com/{}", self.provider);
         let mut form = vec![
@@ -165,23 +120,17 @@ impl<S: SubjectTokenSource> TokenService<S> {
             .http
             .post(below(&self.sts, &["v1", "token"])?)
             .form(&form);
-        // From before the request, so that the token ends here rather a little early.
         let asked_at = self.clock.now();
         let answer = self.http.send_idempotent(SERVICE, request).await?;
         if !answer.status.is_success() {
             return Err(self.refused(&answer));
         }
-        let exchanged: Exchanged = answer.json().or_fail(ErrorKind::Unavailable, || {
-            format!("cannot read the answer of {SERVICE}")
-        })?;
-        let life = exchanged.expires_in.unwrap_or(USUAL_LIFE);
-        tracing::debug!(?scope, %life, "exchanged the ID token");
-        Ok(AccessToken {
-            secret: exchanged.access_token,
-            expires_at: asked_at + life.clamp(SignedDuration::ZERO, LONGEST_LIFE),
-        })
+        tracing::debug!(?scope, "exchanged the ID token");
+        granted(SERVICE, &answer, asked_at)
     }
+}
 
+impl<S: SubjectTokenSource> TokenService<S> {
     fn refused(&self, answer: &Answer) -> Error {
         let provider = &self.provider;
         let Ok(problem) = answer.json::<OAuthProblem>() else {
@@ -228,8 +177,11 @@ impl<S: SubjectTokenSource> TokenService<S> {
 mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
+    use serde_json::Value;
+
     use super::*;
     use crate::loopback::{Response, Server};
+    use crate::secret::Secret;
 
     const PROVIDER: &str = "locations/global/workforcePools/acme/providers/okta";
 
@@ -238,6 +190,13 @@ mod tests {
     impl SubjectTokenSource for IdToken {
         async fn subject_token(&self) -> Result<Secret> {
             Ok(Secret::from("id-t0ken".to_owned()))
+        }
+
+        async fn subject(&self) -> Result<Subject> {
+            Ok(Subject {
+                subject: "00u7".to_owned(),
+                email: Some("ada@acme.example".to_owned()),
+            })
         }
     }
 

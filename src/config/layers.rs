@@ -232,6 +232,12 @@ fn parse_variable(variable: &str, text: &str, shape: Shape) -> Result<Value> {
                 .collect(),
         ),
         Shape::Ports => Value::Array(items().map(port).collect::<Result<_>>()?),
+        Shape::Flag => Value::Boolean(text.trim().parse().or_fail(ErrorKind::Config, || {
+            format!("the variable `{variable}` is neither true nor false: `{text}`")
+        })?),
+        Shape::Seconds => Value::Integer(text.trim().parse().or_fail(ErrorKind::Config, || {
+            format!("the variable `{variable}` is not a number of seconds: `{text}`")
+        })?),
     })
 }
 

@@ -1,8 +1,10 @@
 //! A profile: one company's identity provider, Backstage and Google, as validated values.
 
 use std::fmt;
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 
+use jiff::SignedDuration;
 use toml::Value;
 use url::Url;
 
@@ -81,6 +83,8 @@ pub struct Google {
     pub credentials: Credentials,
     /// Service accounts to become, the last one is who one is.
     pub impersonate: Vec<String>,
+    /// How long each token of the last of them lives; `None` is as long as can be.
+    pub impersonate_lifetime: Option<SignedDuration>,
     /// The project that API calls are counted against.
     pub user_project: Option<String>,
     /// The universe's domain.
@@ -101,6 +105,11 @@ pub enum Credentials {
         /// `locations/global/workforcePools/POOL/providers/PROVIDER`.
         provider: String,
     },
+    /// Application Default Credentials.
+    Adc {
+        /// Whether they may be a service account's key.
+        allow_key_files: bool,
+    },
 }
 
 /// Other places of Google's services, for private universes, tests and trying out.
@@ -112,6 +121,8 @@ pub struct EndpointOverrides {
     pub sql_admin: Option<Url>,
     /// IAM Credentials.
     pub iam_credentials: Option<Url>,
+    /// The OAuth server.
+    pub oauth2: Option<Url>,
     /// The instances' TLS door.
     pub instance_port: Option<u16>,
 }
@@ -185,7 +196,12 @@ impl Profile {
             None | Some("workforce") => Credentials::Workforce {
                 provider: values.require("google.workforce_provider")?,
             },
-            Some(other) => return Err(values.wrong("google.credentials", other, "workforce")),
+            Some("adc") => Credentials::Adc {
+                allow_key_files: values.flag("google.allow_key_files")?,
+            },
+            Some(other) => {
+                return Err(values.wrong("google.credentials", other, "workforce or adc"));
+            }
         };
         Ok(Self {
             identity: Identity {
@@ -219,6 +235,7 @@ impl Profile {
             google: Google {
                 credentials,
                 impersonate: values.texts("google.impersonate", &[])?,
+                impersonate_lifetime: values.seconds("google.impersonate_lifetime", 60..=3_600)?,
                 user_project: values.text("google.user_project")?,
                 universe_domain: values
                     .text("google.universe_domain")?
@@ -227,6 +244,7 @@ impl Profile {
                     sts: values.url("google.endpoints.sts")?,
                     sql_admin: values.url("google.endpoints.sql_admin")?,
                     iam_credentials: values.url("google.endpoints.iam_credentials")?,
+                    oauth2: values.url("google.endpoints.oauth2")?,
                     instance_port: values.port("google.endpoints.instance_port")?,
                 },
                 ca_file: values.text("google.ca_file")?.map(PathBuf::from),
@@ -350,6 +368,30 @@ impl Values<'_> {
             .transpose()
     }
 
+    fn flag(&self, path: &str) -> Result<bool> {
+        match self.find(path) {
+            None => Ok(false),
+            Some(found) => found
+                .value
+                .as_bool()
+                .ok_or_else(|| self.wrong(path, &found.value.to_string(), "true or false")),
+        }
+    }
+
+    fn seconds(&self, path: &str, range: RangeInclusive<i64>) -> Result<Option<SignedDuration>> {
+        let seconds = self.find(path).map(|found| {
+            let number = found.value.as_integer();
+            number
+                .filter(|seconds| range.contains(seconds))
+                .map(SignedDuration::from_secs)
+                .ok_or_else(|| {
+                    let expected = format!("{} to {} seconds", range.start(), range.end());
+                    self.wrong(path, &found.value.to_string(), &expected)
+                })
+        });
+        seconds.transpose()
+    }
+
     fn ports(&self, path: &str) -> Result<Vec<u16>> {
         self.array(path)?
             .unwrap_or_default()
@@ -404,6 +446,14 @@ mod tests {
             (
                 "google.endpoints.instance_port = 70000",
                 "the key `profiles.acme.google.endpoints.instance_port` in `config.toml` is `70000`; expected a port number",
+            ),
+            (
+                "google.impersonate_lifetime = 7200",
+                "the key `profiles.acme.google.impersonate_lifetime` in `config.toml` is `7200`; expected 60 to 3600 seconds",
+            ),
+            (
+                "google.credentials = 'adc'\ngoogle.allow_key_files = 'yes'",
+                "the key `profiles.acme.google.allow_key_files` in `config.toml` is `\"yes\"`; expected true or false",
             ),
             (
                 "identity.scopes = 'openid'",

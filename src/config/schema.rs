@@ -11,6 +11,10 @@ pub enum Shape {
     Port,
     /// A list of port numbers; in a variable separated by commas.
     Ports,
+    /// `true` or `false`.
+    Flag,
+    /// A whole number of seconds.
+    Seconds,
 }
 
 /// A key, as a dotted path.
@@ -33,7 +37,7 @@ const fn key(path: &'static str, shape: Shape, meaning: &'static str) -> Key {
 }
 
 /// Keys of `[profiles.NAME]`. The variable for `identity.issuer` is `BSQL_IDENTITY_ISSUER`.
-pub const PROFILE_KEYS: [Key; 21] = [
+pub const PROFILE_KEYS: [Key; 24] = [
     key(
         "identity.issuer",
         Shape::Text,
@@ -87,7 +91,7 @@ pub const PROFILE_KEYS: [Key; 21] = [
     key(
         "google.credentials",
         Shape::Text,
-        "where Google credentials come from: workforce",
+        "where Google credentials come from: workforce or adc",
     ),
     key(
         "google.workforce_provider",
@@ -103,6 +107,16 @@ pub const PROFILE_KEYS: [Key; 21] = [
         "google.impersonate",
         Shape::Texts,
         "a chain of service accounts to become, the last one is who you are",
+    ),
+    key(
+        "google.impersonate_lifetime",
+        Shape::Seconds,
+        "how long each token of the last of them lives; at most and by default 3600",
+    ),
+    key(
+        "google.allow_key_files",
+        Shape::Flag,
+        "whether a service account's key file may be used; default false",
     ),
     key(
         "google.universe_domain",
@@ -128,6 +142,11 @@ pub const PROFILE_KEYS: [Key; 21] = [
         "google.endpoints.iam_credentials",
         Shape::Text,
         "base URL of the IAM Credentials API",
+    ),
+    key(
+        "google.endpoints.oauth2",
+        Shape::Text,
+        "base URL of Google's OAuth server",
     ),
     key(
         "google.endpoints.instance_port",

@@ -49,6 +49,7 @@ struct Endpoints<'a> {
     sts: &'a str,
     sql_admin: &'a str,
     iam_credentials: &'a str,
+    oauth2: &'a str,
     instance_port: u16,
 }
 
@@ -63,6 +64,7 @@ pub(super) fn profile(addresses: &Addresses) -> String {
             sts: apis,
             sql_admin: apis,
             iam_credentials: apis,
+            oauth2: apis,
             instance_port: addresses.instance_port,
         },
     };
@@ -124,6 +126,7 @@ mod tests {
         sts = "http://127.0.0.1:3/"
         sql_admin = "http://127.0.0.1:3/"
         iam_credentials = "http://127.0.0.1:3/"
+        oauth2 = "http://127.0.0.1:3/"
         instance_port = 3307
         "#);
     }

@@ -11,6 +11,7 @@ mod audit;
 mod bad_input;
 mod config;
 mod connect;
+mod credentials;
 mod docs;
 mod identity;
 mod listing;

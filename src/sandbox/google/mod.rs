@@ -2,6 +2,7 @@
 //! and the instances' doors, to which the certificates that the API signs open.
 
 mod iam_credentials;
+mod metadata;
 pub(in crate::sandbox) mod principals;
 mod refusal;
 mod sql_admin;
@@ -168,6 +169,15 @@ fn router(api: Api) -> Router {
     Router::new()
         .route("/v1/token", post(token_endpoints::exchange))
         .route("/token", post(token_endpoints::refresh))
+        .route("/tokeninfo", post(token_endpoints::token_info))
+        .route(
+            "/computeMetadata/v1/instance/service-accounts/default/email",
+            get(metadata::email),
+        )
+        .route(
+            "/computeMetadata/v1/instance/service-accounts/default/token",
+            get(metadata::token),
+        )
         .route(
             "/v1/projects/-/serviceAccounts/{method}",
             post(iam_credentials::generate_access_token),

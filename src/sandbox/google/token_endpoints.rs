@@ -9,7 +9,8 @@ use serde_json::{Value, json};
 
 use super::Api;
 use super::refusal::TokenError;
-use super::tokens::{CLOUD_PLATFORM, SCOPES, SQL_ADMIN, SQL_LOGIN};
+use super::tokens::{CLOUD_PLATFORM, SCOPES, SQL_ADMIN, SQL_LOGIN, USERINFO_EMAIL};
+use crate::clock::Clock;
 use crate::sandbox::company::{self, USER_PROJECT, WORKFORCE_PROVIDER};
 
 const TOKEN_EXCHANGE: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
@@ -25,7 +26,7 @@ const CONSENTED: [&str; 5] = [
     SQL_ADMIN,
     SQL_LOGIN,
     "openid",
-    "https://www.googleapis.com/auth/userinfo.email",
+    USERINFO_EMAIL,
 ];
 /// Before the person's id in a refresh token.
 const REFRESH_TOKEN: &str = "sbx-secret-google-refresh-";
@@ -180,6 +181,29 @@ pub(super) async fn refresh(
         "scope": scope,
         "token_type": "Bearer",
     })))
+}
+
+/// `POST /tokeninfo`: what an access token is. Whose it is, only the scope for that shows.
+pub(super) async fn token_info(
+    State(api): State<Api>,
+    Form(fields): Form<Fields>,
+) -> Result<Json<Value>, TokenError> {
+    let grant = api
+        .tokens
+        .grant(field(&fields, "access_token"))
+        .ok_or_else(|| TokenError::new("invalid_token", "Invalid Value"))?;
+    let left = grant.expires_at.duration_since(Clock::system().now());
+    // Google writes the numbers as text here.
+    let mut info = json!({
+        "scope": grant.scopes.join(" "),
+        "exp": grant.expires_at.as_second().to_string(),
+        "expires_in": left.as_secs().to_string(),
+    });
+    if grant.covers(&[USERINFO_EMAIL]) {
+        info["email"] = grant.principal.into();
+        info["email_verified"] = "true".into();
+    }
+    Ok(Json(info))
 }
 
 fn scopes(asked: &str, known: &[&str]) -> Result<Vec<String>, TokenError> {

@@ -19,6 +19,9 @@ pub(in crate::sandbox) const SQL_ADMIN: &str = "https://www.googleapis.com/auth/
 pub(in crate::sandbox) const SQL_LOGIN: &str = "https://www.googleapis.com/auth/sqlservice.login";
 /// The IAM Credentials API.
 pub(in crate::sandbox) const IAM: &str = "https://www.googleapis.com/auth/iam";
+/// Saying whose the token is.
+pub(in crate::sandbox) const USERINFO_EMAIL: &str =
+    "https://www.googleapis.com/auth/userinfo.email";
 /// What a token may be for. The last two are in every consent of an OAuth client.
 pub(in crate::sandbox) const SCOPES: [&str; 6] = [
     CLOUD_PLATFORM,
@@ -26,7 +29,7 @@ pub(in crate::sandbox) const SCOPES: [&str; 6] = [
     SQL_LOGIN,
     IAM,
     "openid",
-    "https://www.googleapis.com/auth/userinfo.email",
+    USERINFO_EMAIL,
 ];
 
 /// Whose token it is, what for, and until when.
