@@ -13,9 +13,9 @@ use crate::auth::{IdentityOptions, Redirect, Session, StoreChoice, Surroundings,
 use crate::catalog::{BearerSource, CatalogClient, Conventions, Environments};
 use crate::clock::Clock;
 use crate::cloudsql::{
-    Adc, AdcEnvironment, AdcOptions, ConnectionInfoSource, Dialer, Endpoints, GoogleTokens,
-    Impersonated, InstanceConnectionName, IpType, PendingKey, SqlAdminClient, Subject,
-    SubjectTokenSource, WorkforceTokens,
+    Adc, AdcEnvironment, AdcOptions, ConnectionInfoSource, Dialer, Endpoints, GcloudTokens,
+    GoogleTokens, Impersonated, InstanceConnectionName, IpType, PendingKey, SqlAdminClient,
+    Subject, SubjectTokenSource, WorkforceTokens,
 };
 use crate::config::{
     BackstageAuth, Credentials, Environment, Paths, Profile, ProfileName, Settings,
@@ -324,6 +324,17 @@ impl App {
                 self.clock,
             )),
             Credentials::Adc { .. } => GoogleTokens::Adc(self.adc(profile)?),
+            Credentials::Gcloud => GoogleTokens::Gcloud(GcloudTokens::new(
+                if cfg!(windows) {
+                    "gcloud.cmd"
+                } else {
+                    "gcloud"
+                }
+                .into(),
+                http.clone(),
+                endpoints.oauth2,
+                self.clock,
+            )),
         };
         Ok(Arc::new(Impersonated::new(
             source,
@@ -339,7 +350,7 @@ impl App {
     fn adc(&self, profile: &Profile) -> Result<Adc> {
         let allow_key_files = match profile.google.credentials {
             Credentials::Adc { allow_key_files } => allow_key_files,
-            Credentials::Workforce { .. } => false,
+            Credentials::Workforce { .. } | Credentials::Gcloud => false,
         };
         let options = AdcOptions {
             environment: self.adc_environment(),
@@ -368,6 +379,8 @@ impl App {
             no_metadata: environment
                 .text("NO_GCE_CHECK")
                 .is_some_and(|value| value.eq_ignore_ascii_case("true")),
+            allow_executables: environment.text("GOOGLE_EXTERNAL_ACCOUNT_ALLOW_EXECUTABLES")
+                == Some("1"),
             quota_project: text("GOOGLE_CLOUD_QUOTA_PROJECT"),
         }
     }

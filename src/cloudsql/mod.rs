@@ -12,12 +12,14 @@ mod credentials;
 mod dialer;
 mod endpoints;
 mod engine;
+mod gcloud;
 mod impersonation;
 mod info;
 mod key;
 mod name;
 mod oauth_server;
 mod per_scope;
+mod program;
 mod refusal;
 mod source;
 #[cfg(test)]
@@ -34,6 +36,7 @@ pub use credentials::{
 pub use dialer::{Connection, Dialer};
 pub use endpoints::Endpoints;
 pub use engine::{Engine, IpType, database_user};
+pub use gcloud::GcloudTokens;
 pub use impersonation::Impersonated;
 pub use info::{ConnectionInfo, ConnectionInfoSource};
 pub use key::{ClientKey, PendingKey};

@@ -2,13 +2,15 @@
 //!
 //! <https://developers.google.com/identity/protocols/oauth2/native-app#offline>.
 
+use jiff::SignedDuration;
 use reqwest::{RequestBuilder, StatusCode};
 use serde::Deserialize;
+use serde_json::Value;
 use url::Url;
 
 use super::credentials::AccessToken;
 use super::endpoints::below;
-use super::per_scope::granted;
+use super::per_scope::{granted, seconds};
 use super::refusal::Refusal;
 use crate::clock::Clock;
 use crate::error::{Error, ErrorKind, Result, ResultExt as _, printable};
@@ -48,6 +50,16 @@ impl OAuthProblem {
 pub(super) struct TokenInfo {
     /// Whose it is, if the token is for saying so.
     pub(super) email: Option<String>,
+    /// In seconds; a number, or one in quotes.
+    #[serde(default)]
+    expires_in: Value,
+}
+
+impl TokenInfo {
+    /// How long the token still lives.
+    pub(super) fn life(&self) -> Option<SignedDuration> {
+        seconds(&self.expires_in)
+    }
 }
 
 impl OAuthServer {

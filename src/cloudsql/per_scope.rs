@@ -90,9 +90,19 @@ impl<I: Issuer> Source for Issuing<I> {
 #[derive(Deserialize)]
 struct Granted {
     access_token: Secret,
-    /// A number, or one in quotes: Google has sent both.
+    /// See [`seconds`].
     #[serde(default)]
     expires_in: Value,
+}
+
+/// A number of seconds, or one in quotes: Google has sent both.
+pub(super) fn seconds(value: &Value) -> Option<SignedDuration> {
+    let seconds = match value {
+        Value::Number(number) => number.as_i64(),
+        Value::String(text) => text.parse().ok(),
+        _ => None,
+    };
+    seconds.map(SignedDuration::from_secs)
 }
 
 /// Reads the token in an answer of `service` to a request that was sent at `asked_at`.
@@ -100,12 +110,7 @@ pub(super) fn granted(service: &str, answer: &Answer, asked_at: Timestamp) -> Re
     let granted: Granted = answer.json().or_fail(ErrorKind::Unavailable, || {
         format!("cannot read the answer of {service}")
     })?;
-    let seconds = match &granted.expires_in {
-        Value::Number(number) => number.as_i64(),
-        Value::String(text) => text.parse().ok(),
-        _ => None,
-    };
-    let life = seconds.map_or(USUAL_LIFE, SignedDuration::from_secs);
+    let life = seconds(&granted.expires_in).unwrap_or(USUAL_LIFE);
     Ok(AccessToken {
         secret: granted.access_token,
         // From before the request, so that the token ends here rather a little early.

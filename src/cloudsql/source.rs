@@ -2,6 +2,7 @@
 
 use super::adc::Adc;
 use super::credentials::{AccessToken, CredentialSource, Principal, Scope, SubjectTokenSource};
+use super::gcloud::GcloudTokens;
 use super::workforce::WorkforceTokens;
 use crate::error::Result;
 
@@ -12,20 +13,25 @@ pub enum GoogleTokens<S: SubjectTokenSource> {
     Workforce(WorkforceTokens<S>),
     /// From the Application Default Credentials.
     Adc(Adc),
+    /// From gcloud.
+    Gcloud(GcloudTokens),
 }
 
 impl<S: SubjectTokenSource> CredentialSource for GoogleTokens<S> {
+    // Boxed: the futures of the sources are so many inside one another that the compiler would give up.
     async fn access_token(&self, scope: Scope) -> Result<AccessToken> {
         match self {
-            Self::Workforce(tokens) => tokens.access_token(scope).await,
-            Self::Adc(tokens) => tokens.access_token(scope).await,
+            Self::Workforce(tokens) => Box::pin(tokens.access_token(scope)).await,
+            Self::Adc(tokens) => Box::pin(tokens.access_token(scope)).await,
+            Self::Gcloud(tokens) => Box::pin(tokens.access_token(scope)).await,
         }
     }
 
     async fn principal(&self) -> Result<Principal> {
         match self {
-            Self::Workforce(tokens) => tokens.principal().await,
-            Self::Adc(tokens) => tokens.principal().await,
+            Self::Workforce(tokens) => Box::pin(tokens.principal()).await,
+            Self::Adc(tokens) => Box::pin(tokens.principal()).await,
+            Self::Gcloud(tokens) => Box::pin(tokens.principal()).await,
         }
     }
 }

@@ -110,6 +110,8 @@ pub enum Credentials {
         /// Whether they may be a service account's key.
         allow_key_files: bool,
     },
+    /// gcloud's.
+    Gcloud,
 }
 
 /// Other places of Google's services, for private universes, tests and trying out.
@@ -199,8 +201,9 @@ impl Profile {
             Some("adc") => Credentials::Adc {
                 allow_key_files: values.flag("google.allow_key_files")?,
             },
+            Some("gcloud") => Credentials::Gcloud,
             Some(other) => {
-                return Err(values.wrong("google.credentials", other, "workforce or adc"));
+                return Err(values.wrong("google.credentials", other, "workforce, adc or gcloud"));
             }
         };
         Ok(Self {

@@ -91,7 +91,7 @@ pub const PROFILE_KEYS: [Key; 24] = [
     key(
         "google.credentials",
         Shape::Text,
-        "where Google credentials come from: workforce or adc",
+        "where Google credentials come from: workforce, adc or gcloud",
     ),
     key(
         "google.workforce_provider",

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+#[cfg(unix)]
+use crate::support::Browser;
 use crate::support::{Run, TestEnv};
 
 const ACCOUNT: &str = "bsql@acme-tools.iam.gserviceaccount.com";
@@ -32,6 +34,13 @@ impl Machine {
             elsewhere: tempfile::tempdir().unwrap(),
             variables: Vec::new(),
         }
+    }
+
+    /// Google's address in this machine's world.
+    fn google(&self) -> String {
+        let urls = self.env.world().urls();
+        let mut google = urls.into_iter().filter(|(name, _)| *name == "GOOGLE");
+        google.next().unwrap().1
     }
 
     fn file(&self, name: &str, content: &str) -> PathBuf {
@@ -126,11 +135,7 @@ fn by_impersonation_of_the_profile_and_for_a_short_time() {
 #[test]
 fn a_machine_of_google_cloud() {
     let machine = Machine::new("adc");
-    let urls = machine.env.world().urls();
-    let (_, google) = urls
-        .into_iter()
-        .find(|(name, _)| *name == "GOOGLE")
-        .unwrap();
+    let google = machine.google();
     let host = google
         .trim_start_matches("http://")
         .trim_end_matches('/')
@@ -191,4 +196,51 @@ fn a_file_that_sends_secrets_elsewhere() {
         .bsql(&["connect", "payments-staging", "-c", WHO])
         .fails(78)
         .says(&["`evil.example`, which is not Google's"]);
+}
+
+/// A token of the sandbox's Google for ada.
+#[cfg(unix)]
+fn token(machine: &Machine, scopes: &str) -> String {
+    let url = format!("{}token", machine.google()).parse().unwrap();
+    let answer = Browser::new().submit(
+        &url,
+        &[
+            ("grant_type", "refresh_token"),
+            ("client_id", "c"),
+            ("client_secret", "s"),
+            ("refresh_token", "sbx-secret-google-refresh-ada"),
+            ("scope", scopes),
+        ],
+    );
+    let answer: Value = answer.json().unwrap();
+    answer["access_token"].as_str().unwrap().to_owned()
+}
+
+#[cfg(unix)]
+#[test]
+fn whoever_is_signed_in_to_gcloud() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let machine = Machine::new("gcloud");
+    let admin = token(
+        &machine,
+        "https://www.googleapis.com/auth/cloud-platform https://www.googleapis.com/auth/userinfo.email",
+    );
+    let login = token(&machine, "https://www.googleapis.com/auth/sqlservice.login");
+    let script = format!(
+        "#!/bin/sh\ncase \"$*\" in\n'auth print-access-token') echo {admin};;\n'sql generate-login-token') echo {login};;\n*) exit 2;;\nesac\n"
+    );
+    let program = machine.file("gcloud", &script);
+    std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o700)).unwrap();
+    let dir = machine.elsewhere.path().to_str().unwrap().to_owned();
+    machine
+        .set("PATH", dir)
+        .is("user:ada@acme.example", "ada@acme.example");
+}
+
+#[test]
+fn without_gcloud() {
+    Machine::new("gcloud")
+        .bsql(&["connect", "payments-staging", "-c", WHO])
+        .fails(127)
+        .says(&["cannot start `gcloud", "install the Google Cloud CLI"]);
 }

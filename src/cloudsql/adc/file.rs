@@ -9,6 +9,8 @@ use serde_json::Value;
 use url::Url;
 
 use super::AdcOptions;
+use super::subject_token::SubjectToken;
+use crate::cloudsql::endpoints::below;
 use crate::error::{Error, ErrorKind, Result, ResultExt as _, printable};
 use crate::secret::Secret;
 
@@ -36,11 +38,54 @@ pub(super) struct Common {
 pub(super) enum Kind {
     AuthorizedUser(AuthorizedUser),
     Impersonated(Impersonation),
+    /// With where tokens are.
+    ServiceAccount(ServiceAccount, Url),
+    /// With where tokens are.
+    External(External, Url),
+    /// With where tokens are, and where they are introspected.
+    ExternalUser(ExternalUser, Url, Url),
 }
 
 /// `authorized_user`.
 #[derive(Debug, Deserialize)]
 pub(super) struct AuthorizedUser {
+    pub(super) client_id: String,
+    pub(super) client_secret: Secret,
+    pub(super) refresh_token: Secret,
+}
+
+/// `service_account`.
+#[derive(Debug, Deserialize)]
+pub(super) struct ServiceAccount {
+    pub(super) client_email: String,
+    pub(super) private_key: Secret,
+    pub(super) private_key_id: Option<String>,
+    pub(super) token_uri: String,
+}
+
+/// `external_account`.
+#[derive(Debug, Deserialize)]
+pub(super) struct External {
+    pub(super) audience: String,
+    pub(super) subject_token_type: String,
+    token_url: String,
+    pub(super) credential_source: SubjectToken,
+    pub(super) workforce_pool_user_project: Option<String>,
+    service_account_impersonation_url: Option<String>,
+    #[serde(default)]
+    service_account_impersonation: ImpersonationOptions,
+}
+
+#[derive(Debug, Default, Deserialize)]
+struct ImpersonationOptions {
+    token_lifetime_seconds: Option<u32>,
+}
+
+/// `external_account_authorized_user`.
+#[derive(Debug, Deserialize)]
+pub(super) struct ExternalUser {
+    token_url: String,
+    token_info_url: Option<String>,
     pub(super) client_id: String,
     pub(super) client_secret: Secret,
     pub(super) refresh_token: Secret,
@@ -163,17 +208,55 @@ impl File<'_> {
                 .wrong("they are a service account's key, which is good until somebody deletes it")
                 .hint("sign in as yourself and become the account: `google.impersonate` in your profile")
                 .hint("or allow it: google.allow_key_files = true")),
+            "service_account" => {
+                let file: ServiceAccount = self.parse(value)?;
+                let endpoints = &self.options.endpoints;
+                let url = self.google(&file.token_uri, "oauth2", &endpoints.oauth2)?;
+                Ok(Kind::ServiceAccount(file, url))
+            }
+            "external_account" => self.external(self.parse(value)?),
+            "external_account_authorized_user" => {
+                let file: ExternalUser = self.parse(value)?;
+                let sts = &self.options.endpoints.sts;
+                let tokens = self.google(&file.token_url, "sts", sts)?;
+                let introspection = match &file.token_info_url {
+                    Some(url) => self.google(url, "sts", sts)?,
+                    None => below(sts, &["v1", "introspect"])?,
+                };
+                Ok(Kind::ExternalUser(file, tokens, introspection))
+            }
             other => Err(self
                 .wrong(&format!("`{}` is a kind that this version does not know", printable(other)))
                 .hint("gcloud auth application-default login")),
         }
     }
 
+    fn external(&self, file: External) -> Result<Kind> {
+        file.credential_source
+            .check(self.options.environment.allow_executables)
+            .map_err(|why| self.wrong(why))?;
+        let url = self.google(&file.token_url, "sts", &self.options.endpoints.sts)?;
+        let Some(account) = &file.service_account_impersonation_url else {
+            return Ok(Kind::External(file, url));
+        };
+        let lifetime = file.service_account_impersonation.token_lifetime_seconds;
+        Ok(Kind::Impersonated(Impersonation {
+            chain: vec![self.impersonated(account)?],
+            lifetime: lifetime.map(|seconds| SignedDuration::from_secs(seconds.into())),
+            source: Box::new(Kind::External(file, url)),
+        }))
+    }
+
+    /// Where to ask what the file has at `url`.
+    fn google(&self, url: &str, service: &str, configured: &Url) -> Result<Url> {
+        let url = Url::parse(url).map_err(|_| self.wrong("the address for tokens is none"))?;
+        self.pinned(&url, service, configured)
+    }
+
     /// The service account in the URL at which tokens for it are generated. Where that is, the profile says.
     fn impersonated(&self, url: &str) -> Result<String> {
-        let parsed = Url::parse(url).map_err(|_| self.wrong("the impersonation URL is none"))?;
-        self.pinned(
-            &parsed,
+        let parsed = self.google(
+            url,
             "iamcredentials",
             &self.options.endpoints.iam_credentials,
         )?;
@@ -226,7 +309,7 @@ mod tests {
     use crate::cloudsql::adc::AdcEnvironment;
     use crate::cloudsql::endpoints::Endpoints;
 
-    pub(super) fn options() -> AdcOptions {
+    fn options() -> AdcOptions {
         AdcOptions {
             environment: AdcEnvironment::default(),
             endpoints: Endpoints::for_universe("googleapis.com").unwrap(),
@@ -285,6 +368,59 @@ mod tests {
             let error = read_json(&file, &options()).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Config, "{bad}");
         }
+    }
+
+    fn workload() -> Value {
+        json!({
+            "type": "external_account",
+            "audience": "//iam.googleapis.com/projects/1/locations/global/workloadIdentityPools/p/providers/github",
+            "subject_token_type": "urn:ietf:params:oauth:token-type:jwt",
+            "token_url": "https://sts.googleapis.com/v1/token",
+            "credential_source": { "file": "/var/run/token" },
+        })
+    }
+
+    #[test]
+    fn a_workload() {
+        let mut file = workload();
+        for (url, asked) in [
+            (
+                "https://sts.googleapis.com/v1/token",
+                Some("http://127.0.0.1:9/v1/token"),
+            ),
+            (
+                "https://sts.europe-west1.rep.googleapis.com/v1/token",
+                Some("https://sts.europe-west1.rep.googleapis.com/v1/token"),
+            ),
+            ("https://sts.evil.example/v1/token", None),
+            ("https://evil.example/sts.googleapis.com", None),
+        ] {
+            file["token_url"] = json!(url);
+            let mut options = options();
+            options.endpoints.sts = "http://127.0.0.1:9/".parse().unwrap();
+            let asked_at = read_json(&file, &options).ok().map(|read| match read.kind {
+                Kind::External(_, url) => url.to_string(),
+                kind => panic!("{kind:?}"),
+            });
+            assert_eq!(asked_at.as_deref(), asked, "{url}");
+        }
+    }
+
+    #[test]
+    fn a_workload_that_becomes_an_account() {
+        let mut file = workload();
+        file["service_account_impersonation_url"] = json!(
+            "https://iamcredentials.googleapis.com/v1/projects/-/serviceAccounts/b@p:generateAccessToken"
+        );
+        file["service_account_impersonation"] = json!({ "token_lifetime_seconds": 900 });
+        let Kind::Impersonated(impersonation) = read_json(&file, &options()).unwrap().kind else {
+            panic!("not impersonated");
+        };
+        assert_eq!(impersonation.chain, ["b@p"]);
+        assert_eq!(impersonation.lifetime, Some(SignedDuration::from_mins(15)));
+        file["credential_source"] = json!({ "executable": { "command": "/bin/token" } });
+        let error = read_json(&file, &options()).unwrap_err();
+        assert!(error.causes()[0].contains("ALLOW_EXECUTABLES"), "{error:?}");
     }
 
     #[test]

@@ -5,18 +5,23 @@
 //! only used and a program only started when that was allowed ([`AdcOptions`]).
 
 mod authorized_user;
+mod external;
 mod file;
 mod metadata;
 mod place;
+mod service_account;
+mod subject_token;
 
 use std::path::PathBuf;
 
 use jiff::SignedDuration;
 
 use self::authorized_user::AuthorizedUser;
+use self::external::{External, ExternalUser};
 use self::file::{Kind, Read};
 use self::metadata::MetadataServer;
 use self::place::Place;
+use self::service_account::ServiceAccount;
 use super::credentials::{AccessToken, CredentialSource, Principal, Scope};
 use super::endpoints::Endpoints;
 use super::impersonation::Impersonated;
@@ -37,6 +42,8 @@ pub struct AdcEnvironment {
     pub metadata_host: Option<String>,
     /// `NO_GCE_CHECK`: there is no metadata server.
     pub no_metadata: bool,
+    /// `GOOGLE_EXTERNAL_ACCOUNT_ALLOW_EXECUTABLES`: a credentials file may have a program started.
+    pub allow_executables: bool,
     /// `GOOGLE_CLOUD_QUOTA_PROJECT`: what calls are counted against, whatever the file says.
     pub quota_project: Option<String>,
 }
@@ -71,6 +78,9 @@ struct Own(PerScope<Credential>);
 #[derive(Debug)]
 enum Credential {
     AuthorizedUser(AuthorizedUser),
+    ServiceAccount(Box<ServiceAccount>),
+    External(Box<External>),
+    ExternalUser(Box<ExternalUser>),
     Metadata(MetadataServer),
 }
 
@@ -99,12 +109,24 @@ impl Adc {
                         lifetime = impersonated.lifetime;
                         *impersonated.source
                     }
-                    kind @ Kind::AuthorizedUser(_) => kind,
+                    own => own,
                 };
                 match kind {
                     Kind::AuthorizedUser(file) => {
                         Credential::AuthorizedUser(AuthorizedUser::new(file, oauth()))
                     }
+                    Kind::ServiceAccount(file, url) => Credential::ServiceAccount(Box::new(
+                        ServiceAccount::new(file, url, oauth())?,
+                    )),
+                    Kind::External(file, url) => Credential::External(Box::new(External::new(
+                        file,
+                        url,
+                        options.user_project.clone(),
+                        oauth(),
+                    ))),
+                    Kind::ExternalUser(file, url, introspection) => Credential::ExternalUser(
+                        Box::new(ExternalUser::new(file, url, introspection, oauth())),
+                    ),
                     Kind::Impersonated(_) => return Err(file::nested(&path)),
                 }
             }
@@ -155,6 +177,9 @@ impl CredentialSource for Own {
     async fn principal(&self) -> Result<Principal> {
         match self.0.issuer() {
             Credential::AuthorizedUser(credential) => credential.principal().await,
+            Credential::ServiceAccount(credential) => Ok(credential.principal()),
+            Credential::External(credential) => credential.principal(),
+            Credential::ExternalUser(credential) => credential.principal().await,
             Credential::Metadata(credential) => credential.principal().await,
         }
     }
@@ -164,7 +189,144 @@ impl Issuer for Credential {
     async fn issue(&self, scope: Scope) -> Result<AccessToken> {
         match self {
             Self::AuthorizedUser(credential) => credential.issue(scope).await,
+            Self::ServiceAccount(credential) => credential.issue(scope).await,
+            Self::External(credential) => credential.issue(scope).await,
+            Self::ExternalUser(credential) => credential.issue(scope).await,
             Self::Metadata(credential) => credential.issue(scope).await,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::loopback::{Response, Server};
+
+    /// The credentials in this file, with all of Google at `server`.
+    fn adc(file: &Value, server: &Server) -> Result<Adc> {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("adc.json");
+        std::fs::write(&path, file.to_string()).unwrap();
+        let mut endpoints = Endpoints::for_universe("googleapis.com").unwrap();
+        endpoints.sts = server.url().clone();
+        endpoints.iam_credentials = server.url().clone();
+        endpoints.oauth2 = server.url().clone();
+        let options = AdcOptions {
+            environment: AdcEnvironment {
+                credentials_file: Some(path),
+                ..AdcEnvironment::default()
+            },
+            endpoints,
+            universe_domain: "googleapis.com".to_owned(),
+            allow_key_files: false,
+            user_project: None,
+        };
+        Adc::find(
+            HttpClient::new(Vec::new()).unwrap(),
+            options,
+            Clock::system(),
+        )
+    }
+
+    #[tokio::test]
+    async fn a_job_in_ci_that_becomes_an_account() {
+        let token = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(token.path(), "j0b").unwrap();
+        let server = Server::start(|request| {
+            if request.path() == "/v1/token" {
+                Response::json(
+                    200,
+                    &json!({ "access_token": "federated", "expires_in": 3600 }),
+                )
+            } else {
+                Response::json(
+                    200,
+                    &json!({ "accessToken": "account", "expireTime": "2999-01-01T00:00:00Z" }),
+                )
+            }
+        })
+        .await;
+        let audience =
+            "//iam.googleapis.com/projects/1/locations/global/workloadIdentityPools/p/providers/ci";
+        let file = json!({
+            "type": "external_account",
+            "audience": audience,
+            "subject_token_type": "urn:ietf:params:oauth:token-type:jwt",
+            "token_url": "https://sts.googleapis.com/v1/token",
+            "credential_source": { "file": token.path() },
+            "service_account_impersonation_url":
+                "https://iamcredentials.googleapis.com/v1/projects/-/serviceAccounts/app@acme.iam.gserviceaccount.com:generateAccessToken",
+        });
+        let adc = adc(&file, &server).unwrap();
+        let token = adc.access_token(Scope::Login).await.unwrap();
+        assert_eq!(token.secret.expose(), "account");
+        let who = adc.principal().await.unwrap();
+        assert_eq!(who.login, "app@acme.iam.gserviceaccount.com");
+
+        let [exchange, generation] = server.requests().try_into().unwrap();
+        assert_eq!(exchange.form("audience"), [audience]);
+        assert_eq!(exchange.form("subject_token"), ["j0b"]);
+        assert_eq!(exchange.form("scope"), [Scope::Impersonation.url()]);
+        assert!(
+            exchange.form("options").is_empty(),
+            "that is for workforces"
+        );
+        assert_eq!(generation.header("authorization"), "Bearer federated");
+        assert_eq!(generation.json()["scope"], json!([Scope::Login.url()]));
+    }
+
+    #[tokio::test]
+    async fn a_job_in_ci_that_stays_itself_is_no_database_user() {
+        let server =
+            Server::start(|_| Response::json(400, &json!({ "error": "invalid_grant" }))).await;
+        let file = json!({
+            "type": "external_account",
+            "audience": "//iam.googleapis.com/x",
+            "subject_token_type": "urn:ietf:params:oauth:token-type:jwt",
+            "token_url": "https://sts.googleapis.com/v1/token",
+            "credential_source": { "file": "/dev/null" },
+        });
+        let error = adc(&file, &server).unwrap().principal().await.unwrap_err();
+        assert!(error.next_steps()[0].contains("google.impersonate"));
+    }
+
+    #[tokio::test]
+    async fn a_person_of_a_workforce_pool() {
+        let server = Server::start(|request| {
+            assert!(request.header("authorization").starts_with("Basic "));
+            match request.path() {
+                "/v1/introspect" => Response::json(
+                    200,
+                    &json!({ "active": true, "username": "principal://iam.googleapis.com/locations/global/workforcePools/p/subject/ada@acme.example" }),
+                ),
+                _ if request.form("refresh_token") == ["good"] => {
+                    Response::json(200, &json!({ "access_token": "t", "expires_in": 3600 }))
+                }
+                _ => Response::json(400, &json!({ "error": "invalid_grant" })),
+            }
+        })
+        .await;
+        let mut file = json!({
+            "type": "external_account_authorized_user",
+            "audience": "//iam.googleapis.com/locations/global/workforcePools/p/providers/okta",
+            "refresh_token": "good",
+            "token_url": "https://sts.googleapis.com/v1/oauthtoken",
+            "token_info_url": "https://sts.googleapis.com/v1/introspect",
+            "client_id": "c", "client_secret": "s",
+        });
+        let person = adc(&file, &server).unwrap();
+        person.access_token(Scope::Login).await.unwrap();
+        let [request] = server.requests().try_into().unwrap();
+        assert_eq!(request.path(), "/v1/oauthtoken");
+        assert_eq!(request.form("scope"), [Scope::Login.url()]);
+        let who = person.principal().await.unwrap();
+        assert_eq!(who.login, "ada@acme.example");
+        assert_eq!(who.user_type, "CLOUD_IAM_WORKFORCE_IDENTITY");
+        file["refresh_token"] = json!("bad");
+        let over = adc(&file, &server).unwrap();
+        let error = over.access_token(Scope::Login).await.unwrap_err();
+        assert_eq!(error.kind(), crate::error::ErrorKind::SignedOut);
     }
 }

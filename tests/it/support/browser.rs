@@ -40,7 +40,7 @@ impl Browser {
     }
 
     /// Sends a form and goes on to wherever it redirects.
-    fn submit(&self, url: &Url, form: &[(&str, &str)]) -> Answer {
+    pub(crate) fn submit(&self, url: &Url, form: &[(&str, &str)]) -> Answer {
         let request = self.http.post(url.clone()).form(form);
         let answer = self
             .runtime
