@@ -1,0 +1,97 @@
+#!/usr/bin/env bash
+# Runs in a sandbox of its own, see run.sh.
+set -euo pipefail
+dir=$(mktemp -d)
+backstage=
+cleanup() {
+  if [ -n "$backstage" ]; then
+    kill "$backstage" 2>/dev/null || true
+    wait "$backstage" 2>/dev/null || true
+  fi
+  rm -rf "$dir"
+}
+trap cleanup EXIT
+fail() { echo "$*" >&2; exit 1; }
+
+ISSUER=$(sed -n 's/^issuer = "\(.*\)"/\1/p' "$BSQL_CONFIG")
+PORT=$(node -e 'const s = require("net").createServer().listen(0, "127.0.0.1", () => { console.log(s.address().port); s.close(); })')
+export ISSUER PORT
+began=$SECONDS
+(cd "$BACKSTAGE" && NODE_ENV=development NO_COLOR=1 exec node --no-node-snapshot index.js --config app-config.yaml) \
+  >"$dir/backstage.log" 2>&1 &
+backstage=$!
+export BSQL_BACKSTAGE_URL=http://127.0.0.1:$PORT
+died() { tail -n 40 "$dir/backstage.log" >&2; fail "$*"; }
+
+# Runs a command until it succeeds; 120 s are for machines that are busy.
+eventually() {
+  local what=$1 end=$((SECONDS + 120))
+  shift
+  until "$@" >"$dir/last" 2>&1; do
+    kill -0 "$backstage" 2>/dev/null || died "Backstage ended before $what"
+    [ $SECONDS -lt $end ] || { cat "$dir/last" >&2; died "120 s without $what"; }
+    sleep 0.2
+  done
+}
+
+# expect WHAT EXPECTED ACTUAL
+expect() { [ "$2" = "$3" ] || fail "$1: expected"$'\n'"$2"$'\n'"and not"$'\n'"$3"; }
+# refused STATUS COMMAND...: the command must end with this status; what it says on stderr is in $said.
+refused() {
+  local expected=$1 status=0
+  shift
+  said=$("$@" 2>&1 >/dev/null) || status=$?
+  [ $status = "$expected" ] || fail "\`$*\` ended with $status instead of $expected: $said"
+}
+# Reads one value of the JSON on stdin: `value .databases[0].name`.
+value() { node -e 'const v = JSON.parse(require("fs").readFileSync(0, "utf8")); console.log(eval("v" + process.argv[1]))' "$1"; }
+says() { case "$said" in *"$1"*) ;; *) fail "not said: $1"$'\n'"but: $said" ;; esac; }
+
+eventually "it was ready" curl -fsS "$BSQL_BACKSTAGE_URL/.backstage/health/v1/readiness"
+echo "Backstage is ready after $((SECONDS - began)) s"
+
+# Nobody is signed in yet, and Backstage lets nobody else read.
+refused 67 "$BSQL" ls --all
+[ "$(curl -s -o /dev/null -w '%{http_code}' "$BSQL_BACKSTAGE_URL/api/catalog/entities/by-query?limit=0")" = 401 ] ||
+  fail "this Backstage answers everybody"
+"$BSQL" login --flow device
+
+all=$'ledger\nlegacy/ledger\norders-staging\npayments-production\npayments-staging'
+ingested() { [ "$("$BSQL" ls --all -o name)" = "$all" ]; }
+eventually "the catalog was read in" ingested
+echo "the catalog is there after $((SECONDS - began)) s"
+
+expect "ada's databases" $'ledger\npayments-production\npayments-staging' "$("$BSQL" ls -o name)"
+expect "databases of orders" $'legacy/ledger\norders-staging' "$("$BSQL" ls --owner orders -o name)"
+expect "databases in production" payments-production "$("$BSQL" ls --all --env production -o name)"
+expect "databases of checkout" $'payments-production\npayments-staging' "$("$BSQL" ls --all --system checkout -o name)"
+expect "who she is" user:default/ada "$("$BSQL" whoami -o json | value .catalog_user)"
+expect "her groups" group:default/payments "$("$BSQL" whoami -o json | value .groups[0])"
+
+shown=$("$BSQL" show payments-staging -o json)
+for field in ref=resource:default/payments-staging title='Payments (staging)' description='What was paid, and by whom' \
+  owner=group:default/payments system=system:default/checkout environment=staging engine=PostgreSQL \
+  instance=acme-staging:europe-west1:payments database=payments database_user=ada@acme.example; do
+  expect "${field%%=*}" "${field#*=}" "$(value ".${field%%=*}" <<<"$shown")"
+done
+expect "the link" Console "$(value '.links[0].title' <<<"$shown")"
+
+# By component and environment, in both spellings, and by reference in any case.
+for name in payments-api@production payments-api-production payments@production Resource:Default/Payments-Production; do
+  expect "$name" resource:default/payments-production "$("$BSQL" show "$name" -o json | value .ref)"
+done
+
+refused 68 "$BSQL" show ledger
+says 'resource:default/ledger'
+says 'resource:legacy/ledger'
+refused 68 "$BSQL" show payments-api
+says 'resource:default/payments-staging'
+says 'resource:default/payments-production'
+refused 68 "$BSQL" show paymets-staging
+says 'did you mean `resource:default/payments-staging`?'
+refused 65 "$BSQL" show payments-bucket
+
+# From the real catalog to a real database.
+expect "a query" $'current_user\nada@acme.example' "$("$BSQL" query payments-staging 'select current_user' -o csv | tr -d '\r')"
+
+echo "the whole test took $((SECONDS - began)) s"
