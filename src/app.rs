@@ -10,7 +10,9 @@ use rustls::pki_types::pem::PemObject as _;
 
 use crate::audit::AuditLog;
 use crate::auth::{IdentityOptions, Redirect, Session, StoreChoice, Surroundings, open_store};
-use crate::catalog::{BearerSource, CatalogClient, Conventions, Environments};
+use crate::catalog::{
+    BearerSource, CatalogClient, Conventions, Environments, IapTokens, TokenCommand,
+};
 use crate::clock::Clock;
 use crate::cloudsql::{
     Adc, AdcEnvironment, AdcOptions, ConnectionInfoSource, Dialer, Endpoints, GcloudTokens,
@@ -48,19 +50,15 @@ pub(crate) type InstanceDialer = Dialer<GoogleCredentials>;
 
 /// The session's ID token, for whoever asks for one.
 #[derive(Debug, Clone)]
-pub(crate) struct SessionTokens {
-    session: Session,
-    /// Nothing is sent.
-    anonymous: bool,
-}
+pub(crate) struct SessionTokens(Session);
 
 impl SubjectTokenSource for SessionTokens {
     async fn subject_token(&self) -> Result<Secret> {
-        self.session.id_token().await
+        self.0.id_token().await
     }
 
     async fn subject(&self) -> Result<Subject> {
-        let claims = self.session.claims().await?;
+        let claims = self.0.claims().await?;
         let claims = claims.ok_or_else(|| ErrorKind::SignedOut.error("nobody is signed in"))?;
         Ok(Subject {
             subject: claims.subject,
@@ -71,10 +69,36 @@ impl SubjectTokenSource for SessionTokens {
 
 impl BearerSource for SessionTokens {
     async fn bearer(&self) -> Result<Option<Secret>> {
-        if self.anonymous {
-            Ok(None)
-        } else {
-            self.session.id_token().await.map(Some)
+        self.0.id_token().await.map(Some)
+    }
+}
+
+/// What the catalog is shown, as `backstage.auth` says.
+#[derive(Debug)]
+pub(crate) enum CatalogTokens {
+    Nothing,
+    IdToken(SessionTokens),
+    Command(TokenCommand),
+    Iap(IapTokens<SessionTokens>),
+    IapByCommand(IapTokens<TokenCommand>),
+}
+
+impl BearerSource for CatalogTokens {
+    async fn bearer(&self) -> Result<Option<Secret>> {
+        match self {
+            Self::Nothing => Ok(None),
+            Self::IdToken(tokens) => tokens.bearer().await,
+            Self::Command(tokens) => tokens.bearer().await,
+            Self::Iap(tokens) => tokens.bearer().await,
+            Self::IapByCommand(tokens) => tokens.bearer().await,
+        }
+    }
+
+    async fn proxy_bearer(&self) -> Result<Option<Secret>> {
+        match self {
+            Self::Iap(tokens) => tokens.proxy_bearer().await,
+            Self::IapByCommand(tokens) => tokens.proxy_bearer().await,
+            Self::Nothing | Self::IdToken(_) | Self::Command(_) => Ok(None),
         }
     }
 }
@@ -264,16 +288,38 @@ impl App {
         }
     }
 
+    fn catalog_tokens(&self, profile: &Profile, session: &Session) -> Result<CatalogTokens> {
+        let session = SessionTokens(session.clone());
+        let url = &profile.backstage.url;
+        Ok(match &profile.backstage.auth {
+            BackstageAuth::None => CatalogTokens::Nothing,
+            BackstageAuth::IdToken => CatalogTokens::IdToken(session),
+            BackstageAuth::TokenCommand(argv) => {
+                CatalogTokens::Command(TokenCommand::new(argv.clone()))
+            }
+            BackstageAuth::Iap {
+                token_command,
+                audience,
+            } => {
+                let (http, url, audience) = (self.http(profile)?, url.clone(), audience.clone());
+                match token_command {
+                    Some(argv) => {
+                        let command = TokenCommand::new(argv.clone());
+                        CatalogTokens::IapByCommand(IapTokens::new(http, url, command, audience))
+                    }
+                    None => CatalogTokens::Iap(IapTokens::new(http, url, session, audience)),
+                }
+            }
+        })
+    }
+
     /// The profile's catalog, asked as the session's person.
     pub(crate) fn catalog(
         &self,
         profile: &Profile,
         session: &Session,
-    ) -> Result<CatalogClient<SessionTokens>> {
-        let bearer = SessionTokens {
-            session: session.clone(),
-            anonymous: profile.backstage.auth == BackstageAuth::None,
-        };
+    ) -> Result<CatalogClient<CatalogTokens>> {
+        let bearer = self.catalog_tokens(profile, session)?;
         let mut conventions = Conventions {
             environments: Environments::new(&profile.catalog.environments),
             ..Conventions::default()
@@ -313,10 +359,7 @@ impl App {
         let user_project = self.user_project(profile)?;
         let source = match &profile.google.credentials {
             Credentials::Workforce { provider } => GoogleTokens::Workforce(WorkforceTokens::new(
-                SessionTokens {
-                    session: session.clone(),
-                    anonymous: false,
-                },
+                SessionTokens(session.clone()),
                 http.clone(),
                 endpoints.sts,
                 provider.clone(),

@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use reqwest::header::{self, HeaderValue};
 use reqwest::{RequestBuilder, StatusCode};
 use serde::{Deserialize, Serialize};
 use url::Url;
@@ -33,6 +34,22 @@ const NAME_FIELDS: [&str; 3] = ["kind", "metadata.name", "metadata.namespace"];
 pub trait BearerSource: Send + Sync {
     /// The token as it is now.
     fn bearer(&self) -> impl Future<Output = Result<Option<Secret>>> + Send;
+
+    /// A token for an authenticating proxy in front of it; `None` sends no Proxy-Authorization header.
+    fn proxy_bearer(&self) -> impl Future<Output = Result<Option<Secret>>> + Send {
+        std::future::ready(Ok(None))
+    }
+}
+
+/// Adds the token for an authenticating proxy (RFC 9110 section 11.7.1).
+pub(super) fn proxy_authorization(
+    request: RequestBuilder,
+    token: &Secret,
+) -> Result<RequestBuilder> {
+    let mut value = HeaderValue::try_from(format!("Bearer {}", token.expose()))
+        .map_err(|_| ErrorKind::Config.error("the token for the proxy cannot be in a header"))?;
+    value.set_sensitive(true);
+    Ok(request.header(header::PROXY_AUTHORIZATION, value))
 }
 
 /// Asks one catalog.
@@ -347,6 +364,10 @@ impl<B: BearerSource> CatalogClient<B> {
     async fn ask(&self, request: RequestBuilder) -> Result<Answer> {
         let request = match self.bearer.bearer().await? {
             Some(token) => request.bearer_auth(token.expose()),
+            None => request,
+        };
+        let request = match self.bearer.proxy_bearer().await? {
+            Some(token) => proxy_authorization(request, &token)?,
             None => request,
         };
         self.http.send_idempotent(SERVICE, request).await

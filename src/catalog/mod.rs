@@ -9,8 +9,10 @@ mod conventions;
 mod entity;
 mod lookup;
 mod refusal;
+mod sign_in;
 
 pub use client::{BearerSource, CatalogClient, Person};
 pub use conventions::{Conventions, Environments};
 pub use entity::{Entity, EntityRef, Link, Metadata, Relation};
 pub use lookup::find_database;
+pub use sign_in::{IapTokens, TokenCommand};

@@ -86,7 +86,7 @@ fn proxy_in_front(base_url: &Url, answer: &Answer) -> Error {
         .error(format!("not the catalog but a web page answers at `{base_url}`"))
         .because(cause)
         .hint("set `backstage.url` to the URL of the Backstage backend, not of its web interface")
-        .hint("if an auth proxy stands in front of Backstage, ask who runs it for a way in for programs")
+        .hint("if that is Google's Identity-Aware Proxy: set `backstage.auth` to \"iap\"; if it is another one, ask who runs it for a way in for programs")
 }
 
 /// Whether this is what a sign-in page or the web interface answers. Other statuses come as HTML too, from load balancers,

@@ -59,10 +59,19 @@ pub struct Backstage {
 }
 
 /// How Backstage knows the person.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum BackstageAuth {
     /// The identity provider's ID token, by `backend.auth.externalAccess` of type `jwks`.
     IdToken,
+    /// What a command prints.
+    TokenCommand(Vec<String>),
+    /// Backstage's token for whoever Google's Identity-Aware Proxy lets in.
+    Iap {
+        /// Prints the ID token for the proxy; `None` is the identity provider's.
+        token_command: Option<Vec<String>>,
+        /// The proxy's OAuth client, to check the ID token's audience.
+        audience: Option<String>,
+    },
     /// Not at all.
     None,
 }
@@ -187,13 +196,7 @@ impl Profile {
             name: &name,
             settings,
         };
-        let auth = match values.text("backstage.auth")?.as_deref() {
-            None | Some("auto" | "id-token") => BackstageAuth::IdToken,
-            Some("none") => BackstageAuth::None,
-            Some(other) => {
-                return Err(values.wrong("backstage.auth", other, "auto, id-token or none"));
-            }
-        };
+        let auth = values.backstage_auth()?;
         let credentials = match values.text("google.credentials")?.as_deref() {
             None | Some("workforce") => Credentials::Workforce {
                 provider: values.require("google.workforce_provider")?,
@@ -302,11 +305,13 @@ impl Values<'_> {
     fn require(&self, path: &str) -> Result<String> {
         self.text(path)?
             .filter(|text| !text.is_empty())
-            .ok_or_else(|| {
-                ErrorKind::Config
-                .error(format!("the key `{}` is missing", self.full(path)))
-                .hint("add it to the file that `bsql config path` names; see docs/configuration.md")
-            })
+            .ok_or_else(|| self.missing(path))
+    }
+
+    fn missing(&self, path: &str) -> Error {
+        ErrorKind::Config
+            .error(format!("the key `{}` is missing", self.full(path)))
+            .hint("add it to the file that `bsql config path` names; see docs/configuration.md")
     }
 
     fn url(&self, path: &str) -> Result<Option<Url>> {
@@ -326,6 +331,29 @@ impl Values<'_> {
             self.wrong(path, text, "an https URL (plain http is for loopback only)")
         })?;
         Ok(url)
+    }
+
+    fn backstage_auth(&self) -> Result<BackstageAuth> {
+        const COMMAND: &str = "backstage.token_command";
+        let token_command = self.list(COMMAND)?;
+        if token_command.as_ref().is_some_and(Vec::is_empty) {
+            return Err(self.wrong(COMMAND, "[]", "a program and its arguments"));
+        }
+        Ok(match self.text("backstage.auth")?.as_deref() {
+            None | Some("auto" | "id-token") => BackstageAuth::IdToken,
+            Some("token-command") => {
+                BackstageAuth::TokenCommand(token_command.ok_or_else(|| self.missing(COMMAND))?)
+            }
+            Some("iap") => BackstageAuth::Iap {
+                token_command,
+                audience: self.text("backstage.iap_audience")?,
+            },
+            Some("none") => BackstageAuth::None,
+            Some(other) => {
+                let known = "auto, id-token, token-command, iap or none";
+                return Err(self.wrong("backstage.auth", other, known));
+            }
+        })
     }
 
     fn array(&self, path: &str) -> Result<Option<&[Value]>> {
@@ -440,7 +468,7 @@ mod tests {
         for (extra, expected) in [
             (
                 "backstage.auth = 'magic'",
-                "the key `profiles.acme.backstage.auth` in `config.toml` is `magic`; expected auto, id-token or none",
+                "the key `profiles.acme.backstage.auth` in `config.toml` is `magic`; expected auto, id-token, token-command, iap or none",
             ),
             (
                 "google.endpoints.sts = 'http://sts.example'",
@@ -472,6 +500,43 @@ mod tests {
             error.to_string(),
             "the key `profiles.acme.google.workforce_provider` is missing"
         );
+    }
+
+    #[test]
+    fn each_way_into_backstage_has_what_it_needs() {
+        let auth = |extra: &str| read(&format!("{SMALL}\n{extra}")).map(|it| it.backstage.auth);
+        let argv = || vec!["pass".to_owned(), "backstage".to_owned()];
+        let command = "backstage.token_command = ['pass', 'backstage']";
+        assert_eq!(
+            auth(&format!("backstage.auth = 'token-command'\n{command}")).unwrap(),
+            BackstageAuth::TokenCommand(argv())
+        );
+        assert_eq!(
+            auth(&format!(
+                "backstage.auth = 'iap'\nbackstage.iap_audience = 'c'\n{command}"
+            ))
+            .unwrap(),
+            BackstageAuth::Iap {
+                token_command: Some(argv()),
+                audience: Some("c".to_owned())
+            }
+        );
+        for (extra, expected) in [
+            (
+                "backstage.auth = 'token-command'",
+                "the key `profiles.acme.backstage.token_command` is missing",
+            ),
+            (
+                "backstage.token_command = []",
+                "the key `profiles.acme.backstage.token_command` in `config.toml` is `[]`; expected a program and its arguments",
+            ),
+            (
+                "backstage.token_command = 'pass backstage'",
+                "the key `profiles.acme.backstage.token_command` in `config.toml` is `string`; expected a list",
+            ),
+        ] {
+            assert_eq!(auth(extra).unwrap_err().to_string(), expected);
+        }
     }
 
     #[test]

@@ -37,7 +37,7 @@ const fn key(path: &'static str, shape: Shape, meaning: &'static str) -> Key {
 }
 
 /// Keys of `[profiles.NAME]`. The variable for `identity.issuer` is `BSQL_IDENTITY_ISSUER`.
-pub const PROFILE_KEYS: [Key; 24] = [
+pub const PROFILE_KEYS: [Key; 26] = [
     key(
         "identity.issuer",
         Shape::Text,
@@ -76,7 +76,17 @@ pub const PROFILE_KEYS: [Key; 24] = [
     key(
         "backstage.auth",
         Shape::Text,
-        "how to sign in there: auto, id-token or none",
+        "how to sign in there: auto, id-token, token-command, iap or none",
+    ),
+    key(
+        "backstage.token_command",
+        Shape::Texts,
+        "a program and its arguments that print the token",
+    ),
+    key(
+        "backstage.iap_audience",
+        Shape::Text,
+        "the OAuth client id of the Identity-Aware Proxy in front of it",
     ),
     key(
         "catalog.environments",

@@ -94,4 +94,18 @@ refused 65 "$BSQL" show payments-bucket
 # From the real catalog to a real database.
 expect "a query" $'current_user\nada@acme.example' "$("$BSQL" query payments-staging 'select current_user' -o csv | tr -d '\r')"
 
+# What a command prints: Backstage's own token of somebody who is signed in there, and one that it does not know.
+guest='curl -fsS "$BSQL_BACKSTAGE_URL/api/auth/guest/refresh" | node -p "JSON.parse(fs.readFileSync(0)).backstageIdentity.token"'
+printf '%s\n' "$guest" >"$dir/token"
+with_token=(env BSQL_BACKSTAGE_AUTH=token-command)
+expect "with a command's token" "$all" "$("${with_token[@]}" BSQL_BACKSTAGE_TOKEN_COMMAND="bash,$dir/token" "$BSQL" ls --all -o name)"
+refused 77 "${with_token[@]}" BSQL_BACKSTAGE_TOKEN_COMMAND=echo,wrong "$BSQL" ls --all
+says "does not accept your sign-in"
+refused 69 "${with_token[@]}" BSQL_BACKSTAGE_TOKEN_COMMAND=false "$BSQL" ls --all
+refused 77 env BSQL_BACKSTAGE_AUTH=none "$BSQL" ls --all
+# There is no proxy here, and Backstage has no such provider.
+refused 78 env BSQL_BACKSTAGE_AUTH=iap "$BSQL" ls --all
+says "gcpIap"
+refused 78 env BSQL_BACKSTAGE_AUTH=iap BSQL_BACKSTAGE_IAP_AUDIENCE=other "$BSQL" ls --all
+says 'is for `bsql`'
 echo "the whole test took $((SECONDS - began)) s"
