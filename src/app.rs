@@ -7,11 +7,16 @@ use std::time::Duration;
 
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
+use tokio::sync::OnceCell;
 
 use crate::audit::AuditLog;
-use crate::auth::{IdentityOptions, Redirect, Session, StoreChoice, Surroundings, open_store};
+use crate::auth::{
+    AuthorizationServer, IdentityOptions, Redirect, Session, StoreChoice, Surroundings, TokenStore,
+    open_store,
+};
 use crate::catalog::{
-    BearerSource, CatalogClient, Conventions, Environments, IapTokens, TokenCommand,
+    BearerSource, CatalogClient, Conventions, Environments, IapTokens, OAUTH_SCOPES,
+    OAuthEndpoints, TokenCommand,
 };
 use crate::clock::Clock;
 use crate::cloudsql::{
@@ -77,6 +82,15 @@ impl BearerSource for SessionTokens {
 #[derive(Debug)]
 pub(crate) enum CatalogTokens {
     Nothing,
+    /// Whichever Backstage offers; asked once.
+    Auto {
+        offers: OnceCell<bool>,
+        http: HttpClient,
+        endpoints: Box<OAuthEndpoints>,
+        backstage: Session,
+        id_token: SessionTokens,
+    },
+    Backstage(Session),
     IdToken(SessionTokens),
     Command(TokenCommand),
     Iap(IapTokens<SessionTokens>),
@@ -87,6 +101,22 @@ impl BearerSource for CatalogTokens {
     async fn bearer(&self) -> Result<Option<Secret>> {
         match self {
             Self::Nothing => Ok(None),
+            Self::Auto {
+                offers,
+                http,
+                endpoints,
+                backstage,
+                id_token,
+            } => {
+                // Whoever has signed in there knows that it is on.
+                let find_out = || offers_backstage(backstage, endpoints, http);
+                if *offers.get_or_init(find_out).await {
+                    backstage_token(backstage).await
+                } else {
+                    id_token.bearer().await
+                }
+            }
+            Self::Backstage(session) => backstage_token(session).await,
             Self::IdToken(tokens) => tokens.bearer().await,
             Self::Command(tokens) => tokens.bearer().await,
             Self::Iap(tokens) => tokens.bearer().await,
@@ -98,9 +128,29 @@ impl BearerSource for CatalogTokens {
         match self {
             Self::Iap(tokens) => tokens.proxy_bearer().await,
             Self::IapByCommand(tokens) => tokens.proxy_bearer().await,
-            Self::Nothing | Self::IdToken(_) | Self::Command(_) => Ok(None),
+            _ => Ok(None),
         }
     }
+}
+
+async fn backstage_token(session: &Session) -> Result<Option<Secret>> {
+    match session.tokens().await {
+        Ok(tokens) => Ok(Some(tokens.access_token)),
+        Err(error) if error.kind() == ErrorKind::SignedOut => Err(error.hint("bsql login")),
+        Err(error) => Err(error),
+    }
+}
+
+/// Whether Backstage's own sign-in is to be used. Whoever has signed in there knows that it is on.
+async fn offers_backstage(
+    session: &Session,
+    endpoints: &OAuthEndpoints,
+    http: &HttpClient,
+) -> bool {
+    let offers = session.is_kept().await.unwrap_or(false) || endpoints.are_on(http).await;
+    let auth = if offers { "backstage" } else { "id-token" };
+    tracing::info!(auth, "chose how to sign in to Backstage");
+    offers
 }
 
 impl App {
@@ -231,19 +281,21 @@ impl App {
                 ..Redirect::default()
             },
         };
-        let tokens = self.paths.state.join("tokens");
-        let store = open_store(
-            self.store_choice(profile)?,
-            &tokens,
-            self.keyring_patience(),
-        );
+        let (store, lock_dir) = self.store(profile)?;
         Ok(Session::new(
             self.http(profile)?,
             options,
             store,
-            tokens,
+            lock_dir,
             self.clock,
         ))
+    }
+
+    /// Where sessions are kept, and where the locks are that their refreshes take.
+    fn store(&self, profile: &Profile) -> Result<(Arc<dyn TokenStore>, PathBuf)> {
+        let tokens = self.paths.state.join("tokens");
+        let choice = self.store_choice(profile)?;
+        Ok((open_store(choice, &tokens, self.keyring_patience()), tokens))
     }
 
     /// Where sessions are to be kept.
@@ -288,11 +340,53 @@ impl App {
         }
     }
 
+    /// The session at Backstage's own OAuth server, whether it is used or not.
+    pub(crate) fn backstage_session(&self, profile: &Profile) -> Result<Session> {
+        let endpoints = OAuthEndpoints::of(&profile.backstage.url)?;
+        let server = AuthorizationServer {
+            name: "Backstage",
+            help: "ask your Backstage administrators whether `auth.clientIdMetadataDocuments` is switched on and the backend can reach its own URL, or set `backstage.auth` to \"id-token\"",
+            issuer: endpoints.issuer.to_string(),
+            client_document: endpoints.client_document,
+            authorization_endpoint: endpoints.authorization,
+            token_endpoint: endpoints.token,
+            revocation_endpoint: endpoints.revocation,
+        };
+        let (store, lock_dir) = self.store(profile)?;
+        let scopes = OAUTH_SCOPES.map(str::to_owned).to_vec();
+        let http = self.http(profile)?;
+        Ok(Session::at(
+            http, server, scopes, store, lock_dir, self.clock,
+        ))
+    }
+
+    /// The session at Backstage, if signing in there takes a step of its own.
+    pub(crate) async fn backstage_step(&self, profile: &Profile) -> Result<Option<Session>> {
+        let session = self.backstage_session(profile)?;
+        let takes_one = match profile.backstage.auth {
+            BackstageAuth::Backstage => true,
+            BackstageAuth::Auto => {
+                let endpoints = OAuthEndpoints::of(&profile.backstage.url)?;
+                offers_backstage(&session, &endpoints, &self.http(profile)?).await
+            }
+            _ => false,
+        };
+        Ok(takes_one.then_some(session))
+    }
+
     fn catalog_tokens(&self, profile: &Profile, session: &Session) -> Result<CatalogTokens> {
         let session = SessionTokens(session.clone());
         let url = &profile.backstage.url;
         Ok(match &profile.backstage.auth {
             BackstageAuth::None => CatalogTokens::Nothing,
+            BackstageAuth::Auto => CatalogTokens::Auto {
+                offers: OnceCell::new(),
+                http: self.http(profile)?,
+                endpoints: Box::new(OAuthEndpoints::of(url)?),
+                backstage: self.backstage_session(profile)?,
+                id_token: session,
+            },
+            BackstageAuth::Backstage => CatalogTokens::Backstage(self.backstage_session(profile)?),
             BackstageAuth::IdToken => CatalogTokens::IdToken(session),
             BackstageAuth::TokenCommand(argv) => {
                 CatalogTokens::Command(TokenCommand::new(argv.clone()))

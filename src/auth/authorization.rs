@@ -88,8 +88,10 @@ impl AuthorizationRequest {
             .authorize_url(|| CsrfToken::new(proof.state.expose().to_owned()))
             .set_pkce_challenge(PkceCodeChallenge::from_code_verifier_sha256(&verifier))
             .set_redirect_uri(Cow::Owned(RedirectUrl::from_url(redirect_uri.clone())))
-            .add_scopes(scopes.iter().cloned().map(Scope::new))
-            .add_extra_param("nonce", proof.nonce.expose());
+            .add_scopes(scopes.iter().cloned().map(Scope::new));
+        if provider.oauth_server().is_none() {
+            request = request.add_extra_param("nonce", proof.nonce.expose());
+        }
         for (name, value) in [
             ("prompt", wishes.prompt),
             ("login_hint", wishes.login_hint),
@@ -106,6 +108,9 @@ impl AuthorizationRequest {
         let metadata = provider.metadata();
         if let Some(endpoint) = &metadata.pushed_authorization_request_endpoint {
             url = push(provider, endpoint, &url).await?;
+        }
+        if let Some(server) = provider.oauth_server() {
+            url = server.pre_flight(&provider.http, &url).await?;
         }
         let expected = Expected {
             state: proof.state.clone(),

@@ -112,7 +112,8 @@ impl BrowserSignIn<'_> {
         };
         let hint = tokio::time::sleep(HINT_AFTER);
         tokio::pin!(hint);
-        let mut hinted = self.paste;
+        // A server that was asked first has already accepted the redirect URI.
+        let mut hinted = self.paste || self.provider.oauth_server().is_some();
         loop {
             tokio::select! {
                 answer = server.answer() => return Ok(answer),
@@ -151,8 +152,7 @@ impl BrowserSignIn<'_> {
         let code = match answer {
             Answer::Code(code) => code,
             Answer::Refused(refusal) => {
-                let issuer = &self.provider.metadata().issuer;
-                return Err(refusal.error(self.provider.client_id(), issuer));
+                return Err(self.provider.refused(&refusal));
             }
         };
         let proof = &request.proof;

@@ -3,6 +3,7 @@
 use serde::Deserialize;
 use url::Url;
 
+use super::oauth_server::AuthorizationServer;
 use crate::error::{Error, ErrorKind, Result, ResultExt as _, printable};
 use crate::http::require_secure;
 
@@ -13,7 +14,8 @@ pub struct Metadata {
     pub issuer: String,
     pub(super) authorization_endpoint: Url,
     pub(super) token_endpoint: Url,
-    pub(super) jwks_uri: Url,
+    /// None at a server that signs no ID tokens.
+    pub(super) jwks_uri: Option<Url>,
     pub(super) device_authorization_endpoint: Option<Url>,
     pub(super) revocation_endpoint: Option<Url>,
     pub(super) end_session_endpoint: Option<Url>,
@@ -85,7 +87,7 @@ impl Metadata {
                 &document.authorization_endpoint,
             )?,
             token_endpoint: endpoint("token_endpoint", &document.token_endpoint)?,
-            jwks_uri: endpoint("jwks_uri", &document.jwks_uri)?,
+            jwks_uri: Some(endpoint("jwks_uri", &document.jwks_uri)?),
             device_authorization_endpoint: optional(
                 "device_authorization_endpoint",
                 document.device_authorization_endpoint,
@@ -98,6 +100,22 @@ impl Metadata {
             answers_carry_issuer: document.authorization_response_iss_parameter_supported,
             issuer: document.issuer,
         })
+    }
+
+    /// What there is to know of a server that is no OpenID provider.
+    pub(super) fn of(server: &AuthorizationServer) -> Self {
+        Self {
+            issuer: server.issuer.clone(),
+            authorization_endpoint: server.authorization_endpoint.clone(),
+            token_endpoint: server.token_endpoint.clone(),
+            jwks_uri: None,
+            device_authorization_endpoint: None,
+            revocation_endpoint: Some(server.revocation_endpoint.clone()),
+            end_session_endpoint: None,
+            pushed_authorization_request_endpoint: None,
+            id_token_algorithms: None,
+            answers_carry_issuer: false,
+        }
     }
 
     /// Whether a person can sign in by entering a code on another device (RFC 8628).

@@ -23,6 +23,7 @@ use url::Url;
 use super::id_token::{self, Claims, Expectations};
 use super::jwks::KeySet;
 use super::metadata::{CHECK_ISSUER, Metadata, not_a_provider};
+use super::oauth_server::AuthorizationServer;
 use super::refusal::Refusal;
 use super::token::TokenSet;
 use crate::clock::Clock;
@@ -40,8 +41,17 @@ pub struct IdentityProvider {
     pub(super) oauth: Client,
     client_id: String,
     metadata: Metadata,
-    keys: KeySet,
+    kind: Kind,
     clock: Clock,
+}
+
+/// What signing in yields, and who can tell what it is worth.
+#[derive(Debug)]
+enum Kind {
+    /// An ID token, which its keys prove.
+    OpenId(KeySet),
+    /// An access token.
+    OAuth(AuthorizationServer),
 }
 
 pub(super) type Client = oauth2::Client<
@@ -98,7 +108,7 @@ impl IdentityProvider {
         require_secure(&url)?;
         let answer = http.send_idempotent(SERVICE, http.get(url)).await?;
         if answer.status.is_server_error() {
-            return Err(failing(&answer));
+            return Err(failing(SERVICE, &answer));
         }
         if !answer.status.is_success() {
             return Err(ErrorKind::Config
@@ -108,7 +118,43 @@ impl IdentityProvider {
         }
         let metadata = Metadata::read(answer.body(), issuer)?;
         tracing::debug!(issuer = metadata.issuer, "discovered the identity provider");
-        let oauth = oauth2::Client::new(ClientId::new(client_id.to_owned()))
+        let jwks_uri = metadata
+            .jwks_uri
+            .clone()
+            .ok_or_else(|| ErrorKind::Config.error(not_a_provider(issuer)))?;
+        let keys = KeySet::new(
+            http.clone(),
+            jwks_uri,
+            metadata.id_token_algorithms.as_deref(),
+            clock,
+        );
+        let kind = Kind::OpenId(keys);
+        Ok(Self::new(http, client_id.to_owned(), metadata, kind, clock))
+    }
+
+    /// Asks `server` who bsql is there.
+    ///
+    /// Fails with [`ErrorKind::Unavailable`] when it cannot be reached or is failing, and with [`ErrorKind::Config`] when
+    /// it does not know.
+    pub(super) async fn at(
+        http: HttpClient,
+        server: AuthorizationServer,
+        clock: Clock,
+    ) -> Result<Self> {
+        let client_id = server.client_id(&http).await?;
+        let metadata = Metadata::of(&server);
+        let kind = Kind::OAuth(server);
+        Ok(Self::new(http, client_id, metadata, kind, clock))
+    }
+
+    fn new(
+        http: HttpClient,
+        client_id: String,
+        metadata: Metadata,
+        kind: Kind,
+        clock: Clock,
+    ) -> Self {
+        let oauth = oauth2::Client::new(ClientId::new(client_id.clone()))
             .set_auth_type(AuthType::RequestBody)
             .set_auth_uri(AuthUrl::from_url(metadata.authorization_endpoint.clone()))
             .set_token_uri(TokenUrl::from_url(metadata.token_endpoint.clone()))
@@ -118,20 +164,44 @@ impl IdentityProvider {
                     .clone()
                     .map(DeviceAuthorizationUrl::from_url),
             );
-        let keys = KeySet::new(
-            http.clone(),
-            metadata.jwks_uri.clone(),
-            metadata.id_token_algorithms.as_deref(),
-            clock,
-        );
-        Ok(Self {
+        Self {
             http,
             oauth,
-            client_id: client_id.to_owned(),
+            client_id,
             metadata,
-            keys,
+            kind,
             clock,
-        })
+        }
+    }
+
+    /// The server, if it is no OpenID provider.
+    pub(super) fn oauth_server(&self) -> Option<&AuthorizationServer> {
+        match &self.kind {
+            Kind::OpenId(_) => None,
+            Kind::OAuth(server) => Some(server),
+        }
+    }
+
+    /// How it is named in messages.
+    pub(super) fn name(&self) -> &'static str {
+        self.oauth_server().map_or(SERVICE, |server| server.name)
+    }
+
+    /// What a no of the provider's means.
+    pub(super) fn refused(&self, refusal: &Refusal) -> Error {
+        match &self.kind {
+            Kind::OpenId(_) => refusal.error(&self.client_id, &self.metadata.issuer),
+            Kind::OAuth(server) => server.refused(refusal),
+        }
+    }
+
+    /// What was granted. An access token that stands alone stands for the ID token as well.
+    fn granted(&self, answer: TokenAnswer) -> Grant {
+        let mut grant = Grant::from(answer);
+        if self.oauth_server().is_some() {
+            grant.id_token = Some(grant.access_token.clone());
+        }
+        grant
     }
 
     /// What the provider says about itself.
@@ -158,7 +228,7 @@ impl IdentityProvider {
             .set_redirect_uri(Cow::Owned(RedirectUrl::from_url(redirect_uri.clone())))
             .request_async(&client)
             .await
-            .map(Grant::from)
+            .map(|answer| self.granted(answer))
             .map_err(|error| match asked.error(error) {
                 // Not the end of a session, there was none yet.
                 Failure::Refused(refusal) if refusal.code == "invalid_grant" => {
@@ -183,7 +253,7 @@ impl IdentityProvider {
             .exchange_refresh_token(&token)
             .request_async(&client)
             .await
-            .map(Grant::from)
+            .map(|answer| self.granted(answer))
             .map_err(|error| self.failed(asked.error(error)))
     }
 
@@ -193,12 +263,19 @@ impl IdentityProvider {
         grant: &Grant,
         expected: Expectations<'_>,
     ) -> Result<(TokenSet, Claims)> {
+        let keys = match &self.kind {
+            Kind::OpenId(keys) => keys,
+            Kind::OAuth(server) => {
+                let refresh_token = grant.refresh_token.as_ref();
+                return server.accept(&grant.access_token, refresh_token, expected.subject);
+            }
+        };
         let Some(id_token) = &grant.id_token else {
             return Err(ErrorKind::Config
                 .error("the identity provider gave no ID token")
                 .hint("identity.scopes must contain \"openid\""));
         };
-        let (claims, alg) = self.keys.verify(id_token.expose()).await?;
+        let (claims, alg) = keys.verify(id_token.expose()).await?;
         let expected = Expectations {
             access_token: Some(&grant.access_token),
             ..expected
@@ -243,7 +320,7 @@ impl IdentityProvider {
             ("client_id", self.client_id.as_str()),
         ];
         let request = self.http.post(endpoint.clone()).form(&form);
-        let answer = self.http.send_idempotent(SERVICE, request).await?;
+        let answer = self.http.send_idempotent(self.name(), request).await?;
         self.expect_success(&answer)
     }
 
@@ -262,7 +339,7 @@ impl IdentityProvider {
         if answer.status.is_success() {
             return Ok(());
         }
-        if let Some(error) = unavailable(answer) {
+        if let Some(error) = unavailable(self.name(), answer) {
             return Err(error);
         }
         Err(match answer.json::<StandardErrorResponse<AnyCode>>() {
@@ -274,9 +351,9 @@ impl IdentityProvider {
     pub(super) fn failed(&self, failure: Failure) -> Error {
         match failure {
             Failure::Unheard(error) => error,
-            Failure::Refused(refusal) => refusal.error(&self.client_id, &self.metadata.issuer),
+            Failure::Refused(refusal) => self.refused(&refusal),
             Failure::NotOAuth(status) => ErrorKind::Refused
-                .error("the identity provider's answer is not what OAuth 2.0 says")
+                .error(format!("what {} answers is not what OAuth 2.0 says", self.name()))
                 .because(anyhow::anyhow!("it answered with status {status}"))
                 .hint("a proxy or sign-in page on the way may have answered instead: check HTTPS_PROXY and the VPN"),
         }
@@ -329,6 +406,7 @@ pub(super) enum Failure {
 #[derive(Debug, Clone)]
 pub(super) struct Asked {
     http: HttpClient,
+    name: &'static str,
     /// Of the last answer: `oauth2` does not keep it.
     status: Arc<AtomicU16>,
 }
@@ -337,6 +415,7 @@ impl Asked {
     pub(super) fn of(provider: &IdentityProvider) -> Self {
         Self {
             http: provider.http.clone(),
+            name: provider.name(),
             status: Arc::default(),
         }
     }
@@ -361,8 +440,8 @@ impl Asked {
         let url = Url::parse(&head.uri.to_string())
             .or_fail(ErrorKind::Internal, || "cannot ask the identity provider")?;
         let request = self.http.post(url).headers(head.headers).body(body);
-        let answer = self.http.send(SERVICE, request).await?;
-        if let Some(error) = unavailable(&answer) {
+        let answer = self.http.send(self.name, request).await?;
+        if let Some(error) = unavailable(self.name, &answer) {
             return Err(error);
         }
         self.status.store(answer.status.as_u16(), Ordering::Relaxed);
@@ -414,12 +493,12 @@ impl AsRef<str> for AnyCode {
 impl oauth2::ErrorResponseType for AnyCode {}
 
 /// The error when this answer says nothing about the request: the provider is failing, or wants to be asked later.
-fn unavailable(answer: &Answer) -> Option<Error> {
+fn unavailable(name: &str, answer: &Answer) -> Option<Error> {
     if answer.status.is_server_error() {
-        return Some(failing(answer));
+        return Some(failing(name, answer));
     }
     (answer.status.as_u16() == 429).then(|| {
-        let error = ErrorKind::TryLater.error("the identity provider is asked too often");
+        let error = ErrorKind::TryLater.error(format!("{name} is asked too often"));
         match answer.retry_after() {
             Some(seconds) => error.hint(format!("run it again in {seconds} s")),
             None => error,
@@ -427,9 +506,9 @@ fn unavailable(answer: &Answer) -> Option<Error> {
     })
 }
 
-fn failing(answer: &Answer) -> Error {
+fn failing(name: &str, answer: &Answer) -> Error {
     ErrorKind::Unavailable
-        .error("the identity provider is failing")
+        .error(format!("{name} is failing"))
         .because(anyhow::anyhow!("it answered {}", answer.status))
         .hint("wait a minute and run it again")
 }

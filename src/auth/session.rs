@@ -16,6 +16,7 @@ use super::device::DeviceSignIn;
 use super::flow::{Flow, Surroundings, choose};
 use super::id_token::{Claims, Expectations};
 use super::lock::SessionLock;
+use super::oauth_server::AuthorizationServer;
 use super::prompt::LoginPrompt;
 use super::provider::{Grant, IdentityProvider, TokenHint};
 use super::store::{StoreKey, TokenStore};
@@ -92,6 +93,8 @@ pub struct Session {
 struct Inner {
     http: HttpClient,
     options: IdentityOptions,
+    /// Where the session is, if not at an OpenID provider.
+    server: Option<AuthorizationServer>,
     key: StoreKey,
     store: Arc<dyn TokenStore>,
     lock_dir: PathBuf,
@@ -121,11 +124,43 @@ impl Session {
         lock_dir: PathBuf,
         clock: Clock,
     ) -> Self {
+        Self::with(http, options, None, store, lock_dir, clock)
+    }
+
+    /// The session at a server that is no OpenID provider. The tokens' `id_token` is the access token, and
+    /// [`Claims`] are what that says. Otherwise as [`new`](Self::new).
+    pub fn at(
+        http: HttpClient,
+        server: AuthorizationServer,
+        scopes: Vec<String>,
+        store: Arc<dyn TokenStore>,
+        lock_dir: PathBuf,
+        clock: Clock,
+    ) -> Self {
+        let options = IdentityOptions {
+            issuer: server.issuer.clone(),
+            // The id itself is known only when the server was asked, and the document never changes.
+            client_id: server.client_document.to_string(),
+            scopes,
+            redirect: Redirect::default(),
+        };
+        Self::with(http, options, Some(server), store, lock_dir, clock)
+    }
+
+    fn with(
+        http: HttpClient,
+        options: IdentityOptions,
+        server: Option<AuthorizationServer>,
+        store: Arc<dyn TokenStore>,
+        lock_dir: PathBuf,
+        clock: Clock,
+    ) -> Self {
         let key = StoreKey::new(&options.issuer, &options.client_id, &options.scopes);
         Self {
             inner: Arc::new(Inner {
                 http,
                 options,
+                server,
                 key,
                 store,
                 lock_dir,
@@ -165,6 +200,11 @@ impl Session {
         Ok(self.tokens().await?.id_token)
     }
 
+    /// Whether tokens are kept, fresh or not. Nothing is asked.
+    pub async fn is_kept(&self) -> Result<bool> {
+        Ok(self.load().await?.is_some())
+    }
+
     /// Who signed in last, from the stored ID token, which was checked when it came. It may be over: nothing is refreshed.
     pub async fn claims(&self) -> Result<Option<Claims>> {
         let tokens = self.load().await?;
@@ -178,11 +218,15 @@ impl Session {
         let inner = &self.inner;
         inner
             .provider
-            .get_or_try_init(|| {
+            .get_or_try_init(|| async {
+                let http = inner.http.clone();
+                if let Some(server) = &inner.server {
+                    return IdentityProvider::at(http, server.clone(), inner.clock).await;
+                }
                 let IdentityOptions {
                     issuer, client_id, ..
                 } = &inner.options;
-                IdentityProvider::discover(inner.http.clone(), issuer, client_id, inner.clock)
+                IdentityProvider::discover(http, issuer, client_id, inner.clock).await
             })
             .await
     }

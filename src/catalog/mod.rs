@@ -15,4 +15,4 @@ pub use client::{BearerSource, CatalogClient, Person};
 pub use conventions::{Conventions, Environments};
 pub use entity::{Entity, EntityRef, Link, Metadata, Relation};
 pub use lookup::find_database;
-pub use sign_in::{IapTokens, TokenCommand};
+pub use sign_in::{IapTokens, OAUTH_SCOPES, OAuthEndpoints, TokenCommand};

@@ -71,10 +71,52 @@ pub(crate) async fn run(args: LoginArgs, app: &App, ui: &mut Ui) -> Result<u8> {
             who(&claims),
             profile.name
         ));
-        return Ok(0);
+    } else {
+        sign_in(&args, &session, app, &profile, ui).await?;
     }
-    sign_in(&args, &session, app, &profile, ui).await?;
+    let step = app.shutdown().or_interrupted(app.backstage_step(&profile));
+    if let Some(backstage) = step.await? {
+        sign_in_to_backstage(&args, &backstage, app, ui).await?;
+    }
     Ok(0)
+}
+
+/// The second step, where Backstage wants to know the person itself.
+async fn sign_in_to_backstage(
+    args: &LoginArgs,
+    backstage: &Session,
+    app: &App,
+    ui: &mut Ui,
+) -> Result<()> {
+    if !args.force
+        && let Ok(claims) = signed_in(backstage).await
+    {
+        ui.status(&format!(
+            "already signed in to Backstage as {}",
+            who(&claims)
+        ));
+        return Ok(());
+    }
+    ui.status("now Backstage, which asks whether bsql may act for you");
+    let sign_in = SignIn {
+        // Backstage knows no codes for other devices.
+        flow: match args.flow {
+            Some(Flow::Device) | None => Flow::Auto,
+            Some(flow) => flow,
+        },
+        surroundings: app.surroundings(ui.can_ask() && !args.no_browser),
+        timeout: args.timeout,
+        force: args.force,
+        listen: args.listen.clone(),
+        ..SignIn::default()
+    };
+    ui.open_browsers_with(app.browser(args.no_browser));
+    let claims = app
+        .shutdown()
+        .or_interrupted(backstage.sign_in(&sign_in, ui))
+        .await?;
+    ui.status(&format!("signed in to Backstage as {}", who(&claims)));
+    Ok(())
 }
 
 /// Signs in and says who.

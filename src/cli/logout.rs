@@ -34,6 +34,7 @@ pub(crate) async fn run(args: LogoutArgs, app: &App, ui: &mut Ui) -> Result<u8> 
 
 /// Whether somebody was signed in.
 async fn sign_out(profile: &Profile, session: &Session, app: &App, ui: &mut Ui) -> Result<bool> {
+    sign_out_of_backstage(profile, app, ui).await?;
     let signing_out = app.shutdown().or_interrupted(session.sign_out());
     let signed_out = ui.wait("revoking the tokens", signing_out).await?;
     match (signed_out.was_signed_in, signed_out.revoked) {
@@ -45,6 +46,25 @@ async fn sign_out(profile: &Profile, session: &Session, app: &App, ui: &mut Ui) 
         (false, Ok(())) => return Ok(false),
     }
     Ok(true)
+}
+
+/// Of the session at Backstage's own OAuth server, if there is one. The provider's tokens are to be revoked whatever
+/// becomes of these.
+async fn sign_out_of_backstage(profile: &Profile, app: &App, ui: &Ui) -> Result<()> {
+    let backstage = app.backstage_session(profile)?;
+    let leaving = app.shutdown().or_interrupted(backstage.sign_out());
+    match ui.wait("revoking the tokens", leaving).await {
+        Err(error) if matches!(error.kind(), ErrorKind::Interrupted | ErrorKind::Terminated) => return Err(error),
+        Ok(left) if !left.was_signed_in => {}
+        Ok(left) => match left.revoked {
+            Ok(()) => ui.status(&format!("signed out of Backstage (profile {})", profile.name)),
+            Err(error) => ui.warn(&format!(
+                "Backstage's tokens are forgotten here, but Backstage may still accept them: {error}"
+            )),
+        },
+        Err(error) => ui.warn(&format!("cannot sign out of Backstage: {error}")),
+    }
+    Ok(())
 }
 
 /// One profile's trouble does not keep the others signed in.

@@ -61,6 +61,10 @@ pub struct Backstage {
 /// How Backstage knows the person.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum BackstageAuth {
+    /// [`Backstage`](Self::Backstage) where that is switched on, else [`IdToken`](Self::IdToken).
+    Auto,
+    /// Backstage's own OAuth server, in a browser.
+    Backstage,
     /// The identity provider's ID token, by `backend.auth.externalAccess` of type `jwks`.
     IdToken,
     /// What a command prints.
@@ -340,7 +344,9 @@ impl Values<'_> {
             return Err(self.wrong(COMMAND, "[]", "a program and its arguments"));
         }
         Ok(match self.text("backstage.auth")?.as_deref() {
-            None | Some("auto" | "id-token") => BackstageAuth::IdToken,
+            None | Some("auto") => BackstageAuth::Auto,
+            Some("backstage") => BackstageAuth::Backstage,
+            Some("id-token") => BackstageAuth::IdToken,
             Some("token-command") => {
                 BackstageAuth::TokenCommand(token_command.ok_or_else(|| self.missing(COMMAND))?)
             }
@@ -350,7 +356,7 @@ impl Values<'_> {
             },
             Some("none") => BackstageAuth::None,
             Some(other) => {
-                let known = "auto, id-token, token-command, iap or none";
+                let known = "auto, backstage, id-token, token-command, iap or none";
                 return Err(self.wrong("backstage.auth", other, known));
             }
         })
@@ -468,7 +474,7 @@ mod tests {
         for (extra, expected) in [
             (
                 "backstage.auth = 'magic'",
-                "the key `profiles.acme.backstage.auth` in `config.toml` is `magic`; expected auto, id-token, token-command, iap or none",
+                "the key `profiles.acme.backstage.auth` in `config.toml` is `magic`; expected auto, backstage, id-token, token-command, iap or none",
             ),
             (
                 "google.endpoints.sts = 'http://sts.example'",

@@ -76,7 +76,7 @@ pub const PROFILE_KEYS: [Key; 26] = [
     key(
         "backstage.auth",
         Shape::Text,
-        "how to sign in there: auto, id-token, token-command, iap or none",
+        "how to sign in there: auto, backstage, id-token, token-command, iap or none",
     ),
     key(
         "backstage.token_command",

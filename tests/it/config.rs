@@ -24,7 +24,7 @@ fn variables_win_over_files() {
     command.env("BSQL_BACKSTAGE_AUTH", "magic");
     env.run(command)
         .fails(78)
-        .says(&["`magic`", "expected auto, id-token"]);
+        .says(&["`magic`", "expected auto, backstage, id-token"]);
 }
 
 #[test]

@@ -20,7 +20,8 @@ began=$SECONDS
 (cd "$BACKSTAGE" && NODE_ENV=development NO_COLOR=1 exec node --no-node-snapshot index.js --config app-config.yaml) \
   >"$dir/backstage.log" 2>&1 &
 backstage=$!
-export BSQL_BACKSTAGE_URL=http://127.0.0.1:$PORT
+# Backstage offers a sign-in of its own, which comes last.
+export BSQL_BACKSTAGE_URL=http://127.0.0.1:$PORT BSQL_BACKSTAGE_AUTH=id-token
 died() { tail -n 40 "$dir/backstage.log" >&2; fail "$*"; }
 
 # Runs a command until it succeeds; 120 s are for machines that are busy.
@@ -108,4 +109,58 @@ refused 78 env BSQL_BACKSTAGE_AUTH=iap "$BSQL" ls --all
 says "gcpIap"
 refused 78 env BSQL_BACKSTAGE_AUTH=iap BSQL_BACKSTAGE_IAP_AUDIENCE=other "$BSQL" ls --all
 says 'is for `bsql`'
+# Backstage's own OAuth server. Nobody has a browser here, so ada agrees by Backstage's API.
+export BSQL_BACKSTAGE_AUTH=auto
+refused 67 "$BSQL" ls --all
+# answer approve|reject: answers the next sign-in of bsql, which runs meanwhile, and waits for its end.
+answer() {
+  "$BSQL" login --flow browser >"$dir/login" 2>&1 &
+  local login=$! page id redirect
+  asked() { page=$(grep -o 'http://[^ ]*/oauth2/authorize/[-0-9a-f]*' "$dir/login"); }
+  eventually "bsql asked for the sign-in" asked
+  id=${page##*/}
+  redirect=$(curl -fsS -X POST -H "Authorization: Bearer $(bash "$dir/token")" \
+    "$BSQL_BACKSTAGE_URL/api/auth/v1/sessions/$id/$1" | value .redirectUrl)
+  curl -fsSL -o "$dir/page" "$redirect"
+  local status=0
+  wait $login || status=$?
+  said=$(cat "$dir/login")
+  return $status
+}
+status=0
+answer reject || status=$?
+[ $status = 77 ] || fail "a sign-in that was declined ended with $status: $said"
+says "the sign-in to Backstage was declined"
+answer approve || fail "cannot sign in: $said"
+says "signed in to Backstage as user:default/ada"
+expect "with Backstage's token" "$all" "$("$BSQL" ls --all -o name)"
+expect "once is enough" "already signed in to Backstage as user:default/ada" "$("$BSQL" login 2>&1 | tail -n 1)"
+
+# The end of the access token: several bsql at once, and each refresh token is good for one of them only.
+old() {
+  node -e '
+    const fs = require("fs"), dir = process.env.BSQL_STATE_DIR + "/tokens/";
+    for (const file of fs.readdirSync(dir).filter(name => /^[0-9a-f]{64}$/.test(name))) {
+      const tokens = JSON.parse(fs.readFileSync(dir + file));
+      const { iss } = JSON.parse(Buffer.from(tokens.access_token.split(".")[1] || "e30", "base64url"));
+      if (iss !== process.env.BSQL_BACKSTAGE_URL + "/api/auth") continue;
+      fs.writeFileSync(dir + file, JSON.stringify({ ...tokens, expires_at: 1 }));
+      console.log(tokens.refresh_token);
+    }'
+}
+before=$(old)
+[ -n "$before" ] || fail "Backstage's tokens are not in $BSQL_STATE_DIR/tokens"
+pids=()
+for n in 1 2 3 4; do "$BSQL" ls --all -o name >"$dir/ls$n" 2>&1 & pids+=($!); done
+for n in 1 2 3 4; do
+  wait "${pids[n - 1]}" || fail "a refresh failed: $(cat "$dir/ls$n")"
+  expect "after a refresh" "$all" "$(cat "$dir/ls$n")"
+done
+after=$(old)
+[ -n "$after" ] && [ "$after" != "$before" ] || fail "the refresh token is the one of before"
+
+"$BSQL" logout >"$dir/logout" 2>&1
+grep -q "signed out of Backstage" "$dir/logout" || fail "not signed out: $(cat "$dir/logout")"
+refresh=$(curl -s -d grant_type=refresh_token -d "refresh_token=$after" "$BSQL_BACKSTAGE_URL/api/auth/v1/token")
+expect "the revoked refresh token" invalid_grant "$(value .error <<<"$refresh")"
 echo "the whole test took $((SECONDS - began)) s"
