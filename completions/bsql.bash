@@ -80,17 +80,13 @@ _bsql() {
 
     case "${cmd}" in
         bsql)
-            opts="-q -v -h -V --profile --store --quiet --verbose --no-input --color --log-file --help --version login logout whoami ls show connect query audit config completions sandbox"
+            opts="-q -v -h -V --profile --quiet --verbose --no-input --color --log-file --help --version login logout whoami ls show connect query audit config completions sandbox"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
                 --profile)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --store)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -110,17 +106,13 @@ _bsql() {
             return 0
             ;;
         bsql__subcmd__audit)
-            opts="-q -v -h --profile --store --quiet --verbose --no-input --color --log-file --help list verify"
+            opts="-q -v -h --profile --quiet --verbose --no-input --color --log-file --help list verify"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
                 --profile)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --store)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -140,7 +132,7 @@ _bsql() {
             return 0
             ;;
         bsql__subcmd__audit__subcmd__list)
-            opts="-o -q -v -h --limit --output --profile --store --quiet --verbose --no-input --color --log-file --help"
+            opts="-o -q -v -h --limit --output --profile --quiet --verbose --no-input --color --log-file --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -162,10 +154,6 @@ _bsql() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
-                --store)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
                 --color)
                     COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
                     return 0
@@ -182,7 +170,7 @@ _bsql() {
             return 0
             ;;
         bsql__subcmd__audit__subcmd__verify)
-            opts="-o -q -v -h --output --profile --store --quiet --verbose --no-input --color --log-file --help"
+            opts="-o -q -v -h --output --profile --quiet --verbose --no-input --color --log-file --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -197,10 +185,6 @@ _bsql() {
                     return 0
                     ;;
                 --profile)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --store)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -220,17 +204,13 @@ _bsql() {
             return 0
             ;;
         bsql__subcmd__completions)
-            opts="-q -v -h --profile --store --quiet --verbose --no-input --color --log-file --help bash elvish fish powershell zsh"
+            opts="-q -v -h --profile --quiet --verbose --no-input --color --log-file --help bash elvish fish powershell zsh"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
                 --profile)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --store)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -250,17 +230,13 @@ _bsql() {
             return 0
             ;;
         bsql__subcmd__config)
-            opts="-q -v -h --profile --store --quiet --verbose --no-input --color --log-file --help path"
+            opts="-q -v -h --profile --quiet --verbose --no-input --color --log-file --help path"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
                 --profile)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --store)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -280,17 +256,13 @@ _bsql() {
             return 0
             ;;
         bsql__subcmd__config__subcmd__path)
-            opts="-q -v -h --profile --store --quiet --verbose --no-input --color --log-file --help"
+            opts="-q -v -h --profile --quiet --verbose --no-input --color --log-file --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
                 --profile)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --store)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -310,7 +282,7 @@ _bsql() {
             return 0
             ;;
         bsql__subcmd__connect)
-            opts="-d -u -c -q -v -h --database --user --client --read-only --reason --dry-run --command --profile --store --quiet --verbose --no-input --color --log-file --help"
+            opts="-d -u -c -q -v -h --database --user --client --read-only --reason --dry-run --command --profile --quiet --verbose --no-input --color --log-file --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -352,10 +324,6 @@ _bsql() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
-                --store)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
                 --color)
                     COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
                     return 0
@@ -372,7 +340,7 @@ _bsql() {
             return 0
             ;;
         bsql__subcmd__login)
-            opts="-q -v -h --flow --no-browser --listen --timeout --force --prompt --acr --max-age --login-hint --profile --store --quiet --verbose --no-input --color --log-file --help"
+            opts="-q -v -h --flow --no-browser --listen --timeout --force --prompt --acr --max-age --login-hint --profile --quiet --verbose --no-input --color --log-file --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -410,10 +378,6 @@ _bsql() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
-                --store)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
                 --color)
                     COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
                     return 0
@@ -430,17 +394,13 @@ _bsql() {
             return 0
             ;;
         bsql__subcmd__logout)
-            opts="-q -v -h --profile --store --quiet --verbose --no-input --color --log-file --help"
+            opts="-q -v -h --profile --quiet --verbose --no-input --color --log-file --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
                 --profile)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --store)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -460,7 +420,7 @@ _bsql() {
             return 0
             ;;
         bsql__subcmd__ls)
-            opts="-o -q -v -h --all --owner --env --system --output --profile --store --quiet --verbose --no-input --color --log-file --help"
+            opts="-o -q -v -h --all --owner --env --system --output --profile --quiet --verbose --no-input --color --log-file --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -490,10 +450,6 @@ _bsql() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
-                --store)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
                 --color)
                     COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
                     return 0
@@ -510,7 +466,7 @@ _bsql() {
             return 0
             ;;
         bsql__subcmd__query)
-            opts="-f -o -d -u -q -v -h --file --output --write --timeout --database --user --reason --profile --store --quiet --verbose --no-input --color --log-file --help"
+            opts="-f -o -d -u -q -v -h --file --output --write --timeout --database --user --reason --profile --quiet --verbose --no-input --color --log-file --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -560,10 +516,6 @@ _bsql() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
-                --store)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
                 --color)
                     COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
                     return 0
@@ -580,17 +532,13 @@ _bsql() {
             return 0
             ;;
         bsql__subcmd__sandbox)
-            opts="-q -v -h --profile --store --quiet --verbose --no-input --color --log-file --help up down status run demo"
+            opts="-q -v -h --profile --quiet --verbose --no-input --color --log-file --help up down status run demo"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
                 --profile)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --store)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -610,7 +558,7 @@ _bsql() {
             return 0
             ;;
         bsql__subcmd__sandbox__subcmd__demo)
-            opts="-q -v -h --engine --profile --store --quiet --verbose --no-input --color --log-file --help"
+            opts="-q -v -h --engine --profile --quiet --verbose --no-input --color --log-file --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -621,10 +569,6 @@ _bsql() {
                     return 0
                     ;;
                 --profile)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --store)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -644,17 +588,13 @@ _bsql() {
             return 0
             ;;
         bsql__subcmd__sandbox__subcmd__down)
-            opts="-q -v -h --profile --store --quiet --verbose --no-input --color --log-file --help"
+            opts="-q -v -h --profile --quiet --verbose --no-input --color --log-file --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
                 --profile)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --store)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -674,7 +614,7 @@ _bsql() {
             return 0
             ;;
         bsql__subcmd__sandbox__subcmd__run)
-            opts="-q -v -h --auto-approve --engine --profile --store --quiet --verbose --no-input --color --log-file --help"
+            opts="-q -v -h --auto-approve --engine --backstage-sign-in --profile --quiet --verbose --no-input --color --log-file --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -689,10 +629,6 @@ _bsql() {
                     return 0
                     ;;
                 --profile)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --store)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -712,7 +648,7 @@ _bsql() {
             return 0
             ;;
         bsql__subcmd__sandbox__subcmd__status)
-            opts="-o -q -v -h --output --profile --store --quiet --verbose --no-input --color --log-file --help"
+            opts="-o -q -v -h --output --profile --quiet --verbose --no-input --color --log-file --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -727,10 +663,6 @@ _bsql() {
                     return 0
                     ;;
                 --profile)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --store)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -750,7 +682,7 @@ _bsql() {
             return 0
             ;;
         bsql__subcmd__sandbox__subcmd__up)
-            opts="-d -q -v -h --detach --auto-approve --engine --token-life --in-background --profile --store --quiet --verbose --no-input --color --log-file --help"
+            opts="-d -q -v -h --detach --auto-approve --engine --token-life --backstage-sign-in --in-background --profile --quiet --verbose --no-input --color --log-file --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -772,10 +704,6 @@ _bsql() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
-                --store)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
                 --color)
                     COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
                     return 0
@@ -792,7 +720,7 @@ _bsql() {
             return 0
             ;;
         bsql__subcmd__show)
-            opts="-o -q -v -h --output --profile --store --quiet --verbose --no-input --color --log-file --help"
+            opts="-o -q -v -h --output --profile --quiet --verbose --no-input --color --log-file --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -807,10 +735,6 @@ _bsql() {
                     return 0
                     ;;
                 --profile)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --store)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -830,7 +754,7 @@ _bsql() {
             return 0
             ;;
         bsql__subcmd__whoami)
-            opts="-o -q -v -h --output --profile --store --quiet --verbose --no-input --color --log-file --help"
+            opts="-o -q -v -h --output --profile --quiet --verbose --no-input --color --log-file --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -845,10 +769,6 @@ _bsql() {
                     return 0
                     ;;
                 --profile)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --store)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

@@ -253,6 +253,7 @@ always\t''
 never\t''"
 complete -c bsql -n "__fish_bsql_using_subcommand sandbox; and __fish_seen_subcommand_from up" -l log-file -d 'Also write the log, as JSON lines, to this file' -r -F
 complete -c bsql -n "__fish_bsql_using_subcommand sandbox; and __fish_seen_subcommand_from up" -s d -l detach -d 'Leave it running in the background'
+complete -c bsql -n "__fish_bsql_using_subcommand sandbox; and __fish_seen_subcommand_from up" -l backstage-sign-in -d 'Give Backstage a sign-in of its own, which `bsql login` then asks for as well'
 complete -c bsql -n "__fish_bsql_using_subcommand sandbox; and __fish_seen_subcommand_from up" -l in-background -d 'This is the background process: say on stdout when it is ready'
 complete -c bsql -n "__fish_bsql_using_subcommand sandbox; and __fish_seen_subcommand_from up" -s q -l quiet -d 'Say only what went wrong'
 complete -c bsql -n "__fish_bsql_using_subcommand sandbox; and __fish_seen_subcommand_from up" -s v -l verbose -d 'Say more; twice for every request'
@@ -290,6 +291,7 @@ complete -c bsql -n "__fish_bsql_using_subcommand sandbox; and __fish_seen_subco
 always\t''
 never\t''"
 complete -c bsql -n "__fish_bsql_using_subcommand sandbox; and __fish_seen_subcommand_from run" -l log-file -d 'Also write the log, as JSON lines, to this file' -r -F
+complete -c bsql -n "__fish_bsql_using_subcommand sandbox; and __fish_seen_subcommand_from run" -l backstage-sign-in -d 'Give Backstage a sign-in of its own, which `bsql login` then asks for as well'
 complete -c bsql -n "__fish_bsql_using_subcommand sandbox; and __fish_seen_subcommand_from run" -s q -l quiet -d 'Say only what went wrong'
 complete -c bsql -n "__fish_bsql_using_subcommand sandbox; and __fish_seen_subcommand_from run" -s v -l verbose -d 'Say more; twice for every request'
 complete -c bsql -n "__fish_bsql_using_subcommand sandbox; and __fish_seen_subcommand_from run" -l no-input -d 'Never ask and never open a browser'

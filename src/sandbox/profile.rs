@@ -78,7 +78,11 @@ pub(super) fn profile(addresses: &Addresses) -> String {
         },
         backstage: Backstage {
             url: addresses.backstage.as_str(),
-            auth: "id-token",
+            auth: if addresses.backstage_sign_in {
+                "backstage"
+            } else {
+                "id-token"
+            },
         },
         google,
     };
@@ -104,6 +108,7 @@ mod tests {
         let addresses = Addresses {
             issuer: "http://127.0.0.1:1".to_owned(),
             backstage: "http://127.0.0.1:2/".parse().unwrap(),
+            backstage_sign_in: false,
             google: "http://127.0.0.1:3/".parse().unwrap(),
             instance_port: 3307,
         };

@@ -9,6 +9,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use url::Url;
 
+use super::catalog::{self, OAuth};
 use super::company::Person;
 use super::control::{self, Control, Controls, Status};
 use super::faults::{FaultBox, Faults};
@@ -17,7 +18,7 @@ use super::http::{self, Bound, opaque_secret};
 use super::idp::{Provider, Settings};
 use super::instance::ServedInstance;
 use super::postgres::{Engine, EngineChoice};
-use super::{catalog, profile};
+use super::profile;
 use crate::error::Result;
 use crate::secret::Secret;
 
@@ -28,6 +29,8 @@ pub struct Options {
     pub auto_approve: Option<&'static Person>,
     /// How long ID and access tokens live.
     pub token_life: SignedDuration,
+    /// Whether Backstage has a sign-in of its own, and the profile uses it.
+    pub backstage_sign_in: bool,
     /// Which PostgreSQL is behind the instances.
     pub engine: EngineChoice,
     /// The value of PATH, to look for the installed PostgreSQL.
@@ -40,6 +43,7 @@ impl Default for Options {
         Self {
             auto_approve: None,
             token_life: SignedDuration::from_hours(1),
+            backstage_sign_in: false,
             engine: EngineChoice::Auto,
             search_path: None,
         }
@@ -52,6 +56,8 @@ pub(super) struct Addresses {
     /// The issuer identifier, which has no slash at the end.
     pub(super) issuer: String,
     pub(super) backstage: Url,
+    /// Whether Backstage has a sign-in of its own.
+    pub(super) backstage_sign_in: bool,
     /// All of Google's APIs.
     pub(super) google: Url,
     /// The port of the instances' doors.
@@ -98,8 +104,11 @@ impl Sandbox {
         let subject_tokens = provider.subject_tokens();
         servers.push(bound.serve(Arc::clone(&provider).router(), stop.clone()));
 
-        let catalog = catalog::router(subject_tokens.clone(), faults.clone());
         let backstage = Bound::loopback().await?;
+        let oauth = options
+            .backstage_sign_in
+            .then(|| OAuth::new(backstage.url(), options.auto_approve, options.token_life));
+        let catalog = catalog::router(subject_tokens.clone(), oauth, faults.clone());
 
         let described = engine.describe();
         let google =
@@ -108,6 +117,7 @@ impl Sandbox {
         let addresses = Addresses {
             issuer,
             backstage: backstage.url().clone(),
+            backstage_sign_in: options.backstage_sign_in,
             google: google.url().clone(),
             instance_port: google.instance_port(),
         };

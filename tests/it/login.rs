@@ -65,6 +65,44 @@ fn who_am_i_for_people() {
 }
 
 #[test]
+fn backstage_may_want_a_sign_in_of_its_own() {
+    let world = World::with(|options| bsql::sandbox::Options {
+        auto_approve: bsql::sandbox::company::person("ada"),
+        backstage_sign_in: true,
+        ..options
+    });
+    let env = TestEnv::in_world(world);
+    let mut first = env.command(&["login", "--flow", "device"]);
+    first.env("BSQL_BACKSTAGE_AUTH", "id-token");
+    env.run(first).succeeds();
+    // Backstage finds out by itself that its own sign-in is on.
+    let mut listing = env.command(&["ls"]);
+    listing.env("BSQL_BACKSTAGE_AUTH", "auto");
+    env.run(listing).fails(67).says(&["hint: bsql login"]);
+
+    let (login, url) = env
+        .spawn(&["login", "--flow", "browser", "--no-browser"])
+        .until_url();
+    assert!(url.path().starts_with("/oauth2/authorize/"), "{url}");
+    let page = Browser::new().visit(&url);
+    assert!(page.status.is_success(), "{}", page.excerpt());
+    login.finish().succeeds().says(&[
+        "already signed in as ada@acme.example",
+        "signed in to Backstage as user:default/ada",
+    ]);
+    let listed = env.bsql(&["ls", "-o", "name"]).succeeds();
+    assert!(listed.stdout.contains("payments-staging"), "{listed}");
+    env.bsql(&["login"])
+        .succeeds()
+        .says(&["already signed in to Backstage as user:default/ada"]);
+
+    env.bsql(&["logout"])
+        .succeeds()
+        .says(&["signed out of Backstage", "signed out (profile sandbox)"]);
+    env.bsql(&["ls"]).fails(67);
+}
+
+#[test]
 fn a_person_may_say_no() {
     let env = TestEnv::new();
     let (login, url) = env

@@ -23,6 +23,9 @@ pub(crate) struct RunArgs {
     /// The PostgreSQL behind the instances
     #[arg(long, value_name = "ENGINE", default_value = "auto")]
     engine: EngineArg,
+    /// Give Backstage a sign-in of its own, which `bsql login` then asks for as well
+    #[arg(long)]
+    backstage_sign_in: bool,
     /// The command and its arguments
     #[arg(
         required = true,
@@ -34,7 +37,14 @@ pub(crate) struct RunArgs {
 }
 
 pub(super) async fn run(args: RunArgs, app: &App, ui: &mut Ui) -> Result<u8> {
-    let world = World::start(&args.auto_approve, args.engine, app, ui).await?;
+    let world = World::start(
+        &args.auto_approve,
+        args.engine,
+        args.backstage_sign_in,
+        app,
+        ui,
+    )
+    .await?;
     let mut command = Command::new(&args.command[0]);
     command.args(&args.command[1..]);
     world.settle(&mut command);
@@ -53,12 +63,18 @@ pub(super) struct World {
 }
 
 impl World {
-    pub(super) async fn start(user: &str, engine: EngineArg, app: &App, ui: &Ui) -> Result<Self> {
+    pub(super) async fn start(
+        user: &str,
+        engine: EngineArg,
+        backstage_sign_in: bool,
+        app: &App,
+        ui: &Ui,
+    ) -> Result<Self> {
         let dir = tempfile::Builder::new().prefix("bsql-").tempdir().or_fail(
             ErrorKind::CannotCreate,
             || "cannot make a temporary directory",
         )?;
-        let options = up::options(Some(user), engine, 3600, app)?;
+        let options = up::options(Some(user), engine, 3600, backstage_sign_in, app)?;
         let starting = app.shutdown().or_interrupted(Sandbox::start(options));
         let sandbox = ui.wait("starting the sandbox", starting).await?;
         profile::write(&dir.path().join("config.toml"), &sandbox.profile())?;

@@ -29,6 +29,9 @@ pub(crate) struct UpArgs {
     /// How long tokens live, in seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 3600, value_parser = clap::value_parser!(u32).range(10..=86400))]
     token_life: u32,
+    /// Give Backstage a sign-in of its own, which `bsql login` then asks for as well
+    #[arg(long)]
+    backstage_sign_in: bool,
     /// This is the background process: say on stdout when it is ready.
     #[arg(long, hide = true)]
     in_background: bool,
@@ -42,6 +45,7 @@ pub(super) fn options(
     auto_approve: Option<&str>,
     engine: EngineArg,
     token_life: u32,
+    backstage_sign_in: bool,
     app: &App,
 ) -> Result<Options> {
     let auto_approve = auto_approve
@@ -58,6 +62,7 @@ pub(super) fn options(
         auto_approve,
         engine: engine.choice(),
         token_life: SignedDuration::from_secs(token_life.into()),
+        backstage_sign_in,
         search_path: app.environment().path("PATH").map(Into::into),
     })
 }
@@ -86,6 +91,7 @@ pub(super) async fn run(args: UpArgs, app: &App, ui: &mut Ui) -> Result<u8> {
         args.auto_approve.as_deref(),
         args.engine,
         args.token_life,
+        args.backstage_sign_in,
         app,
     )?;
     let starting = app.shutdown().or_interrupted(Sandbox::start(options));
@@ -157,6 +163,9 @@ fn start_in_background(args: &UpArgs, dir: &Path) -> Result<()> {
             .iter()
             .map(|user| format!("--auto-approve={user}")),
     );
+    if args.backstage_sign_in {
+        command.arg("--backstage-sign-in");
+    }
     command
         .stdin(Stdio::null())
         .stdout(Stdio::piped())

@@ -4,13 +4,14 @@
 //! `backend.auth.externalAccess` of type `jwks` does, and what somebody may not see is not there, rather than forbidden.
 //!
 //! Not implemented, because bsql does not ask for it: the list of all entities in one array, ancestry, locations, writes,
-//! compression, and every other plugin, which so answers 404 as one that is not installed.
+//! compression, and every other plugin but the OAuth part of `auth`, which so answers 404 as one that is not installed.
 
 mod answer;
 mod endpoints;
 mod entity;
 mod fields;
 mod filter;
+mod oauth;
 mod page;
 mod predicate;
 mod refs;
@@ -26,6 +27,7 @@ use axum::response::{IntoResponse, Response};
 
 use self::answer::ApiError;
 use self::entity::Entity;
+pub(super) use self::oauth::OAuth;
 use super::faults::FaultBox;
 use super::http::bearer;
 use super::idp::SubjectTokens;
@@ -39,6 +41,8 @@ const HEAD_LIMIT: usize = 16 * 1024;
 struct Store {
     entities: Vec<Entity>,
     subject_tokens: SubjectTokens,
+    /// Backstage's own tokens, where it gives any.
+    oauth: Option<Arc<OAuth>>,
     faults: FaultBox,
 }
 
@@ -58,12 +62,17 @@ impl Store {
     }
 }
 
-/// The backend, with the catalog below `/api/catalog`.
-pub(super) fn router(subject_tokens: SubjectTokens, faults: FaultBox) -> Router {
+/// The backend, with the catalog below `/api/catalog`, and its OAuth server if that is switched on.
+pub(super) fn router(
+    subject_tokens: SubjectTokens,
+    oauth: Option<Arc<OAuth>>,
+    faults: FaultBox,
+) -> Router {
     let entities = entity::load(SEED).expect("the seed is sound, see the test");
     let store = Arc::new(Store {
         entities,
         subject_tokens,
+        oauth: oauth.clone(),
         faults,
     });
     let catalog = endpoints::router()
@@ -71,7 +80,8 @@ pub(super) fn router(subject_tokens: SubjectTokens, faults: FaultBox) -> Router 
         .layer(from_fn_with_state(Arc::clone(&store), admit))
         .layer(from_fn(answer::render_errors))
         .with_state(store);
-    Router::new()
+    oauth
+        .map_or_else(Router::new, OAuth::router)
         .nest("/api/catalog", catalog)
         .layer(from_fn(refuse_long_heads))
 }
@@ -89,11 +99,15 @@ async fn admit(
     }
     let token =
         bearer(request.headers()).ok_or_else(|| ApiError::authentication("Missing credentials"))?;
-    // Wrong audience, wrong issuer, expired: it is all the same to Backstage.
-    let person = store
-        .subject_tokens
-        .verify(token)
-        .map_err(|_| ApiError::authentication("Illegal token"))?;
+    let user = store.oauth.as_ref().and_then(|oauth| oauth.user(token));
+    let person = match user {
+        Some(user) => user?,
+        // Wrong audience, wrong issuer, expired: it is all the same to Backstage.
+        None => store
+            .subject_tokens
+            .verify(token)
+            .map_err(|_| ApiError::authentication("Illegal token"))?,
+    };
     let sees_nothing = faults.hidden_from.iter().any(|id| id == person.id);
     request.extensions_mut().insert(Reader { sees_nothing });
     Ok(next.run(request).await)
@@ -156,7 +170,7 @@ mod tests {
             let tokens = SubjectTokens::new(Arc::clone(&key), ISSUER.to_owned());
             let faults = FaultBox::default();
             let stop = CancellationToken::new();
-            let (url, _) = serve(router(tokens, faults.clone()), stop.clone())
+            let (url, _) = serve(router(tokens, None, faults.clone()), stop.clone())
                 .await
                 .unwrap();
             Self {
