@@ -14,10 +14,12 @@ const here = dirname(fileURLToPath(import.meta.url));
 class Machine {
   constructor(issuer) {
     this.home = mkdtempSync(join(tmpdir(), 'bsql-e2e-oidc-'));
-    // Nothing listens on port 9: who one is must not depend on the catalog or on Google.
+    // Nothing listens on port 9: who one is must not depend on the catalog or on Google. The tests read the tokens, and
+    // the keyring of whoever runs them is none of their business.
     writeFileSync(join(this.home, 'config.toml'), `
 [profiles.acme]
 identity.issuer = "${issuer}"
+identity.token_store = "file"
 backstage.url = "http://127.0.0.1:9"
 backstage.auth = "none"
 google.workforce_provider = "locations/global/workforcePools/acme/providers/oidc"
