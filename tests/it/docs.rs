@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 
-use bsql::config::{PROFILE_KEYS, TOP_KEYS, variable};
+use bsql::config::{PROFILE_KEYS, PublishedProfile, TOP_KEYS, variable};
 use bsql::error::EXIT_CODES;
 
 use crate::support::TestEnv;
@@ -91,5 +91,25 @@ fn the_readme_names_commands_that_exist() {
         "cargo test --features embedded-postgres",
     ] {
         assert!(readme.contains(command), "{command}");
+    }
+}
+
+#[test]
+fn documented_profiles_can_be_published() {
+    let docs = [
+        include_str!("../../docs/configuration.md"),
+        include_str!("../../docs/identity.md"),
+    ];
+    for doc in docs {
+        let mut profiles = doc
+            .split("```toml\n")
+            .skip(1)
+            .filter_map(|rest| rest.split("```").next())
+            .filter(|block| block.starts_with("[profiles."))
+            .peekable();
+        assert!(profiles.peek().is_some());
+        for profile in profiles {
+            PublishedProfile::read("the documentation", profile).unwrap();
+        }
     }
 }
