@@ -27,7 +27,8 @@ use crate::http::HttpClient;
 use crate::refresh::{Freshness, freshness};
 use crate::secret::Secret;
 
-/// Tokens are replaced this long before they end, so that they are still good when they arrive.
+/// Tokens are replaced this long before they end, so that they are still good when they arrive. Those that live for less
+/// than four minutes are replaced in their last quarter.
 const EARLY: SignedDuration = SignedDuration::from_secs(60);
 /// How long to wait for another bsql that is refreshing: two requests at their time limits would be 60 s, but then
 /// something is wrong and the person should be told.
@@ -176,7 +177,7 @@ impl Session {
         self.inner.store.name(&self.inner.key)
     }
 
-    /// Tokens that are good for at least a minute, refreshed if need be.
+    /// Tokens that are good for at least a minute, or a quarter of their life if that is less; refreshed if need be.
     ///
     /// Fails with [`ErrorKind::SignedOut`] when there is no session or the provider says that it is over, and never for
     /// another reason: when the provider cannot be asked that is [`ErrorKind::Unavailable`], and nothing is forgotten.
@@ -195,7 +196,7 @@ impl Session {
             .or_fail(ErrorKind::Internal, || "cannot refresh the session")?
     }
 
-    /// An ID token that is good for at least a minute. As [`tokens`](Self::tokens).
+    /// An ID token, as [`tokens`](Self::tokens).
     pub async fn id_token(&self) -> Result<Secret> {
         Ok(self.tokens().await?.id_token)
     }
@@ -473,7 +474,12 @@ impl Session {
     }
 
     fn judge(&self, tokens: &TokenSet) -> Freshness {
-        freshness(self.inner.clock.now(), tokens.expires_at, EARLY)
+        let life = Claims::of_checked_token(&tokens.id_token)
+            .map(|claims| tokens.expires_at.duration_since(claims.issued_at))
+            .filter(SignedDuration::is_positive);
+        // Keycloak's tokens live for a minute unless somebody changed that. They are not old from the start.
+        let early = life.map_or(EARLY, |life| EARLY.min(life / 4));
+        freshness(self.inner.clock.now(), tokens.expires_at, early)
     }
 
     async fn lock(&self, limit: Duration, on_wait: impl FnMut() + Send) -> Result<SessionLock> {
@@ -643,6 +649,20 @@ mod tests {
         assert_eq!(session.claims().await.unwrap().unwrap().subject, "1");
         assert_eq!(session.id_token().await.unwrap(), tokens.id_token);
         assert_eq!(world.server.state().requests.len(), before);
+    }
+
+    #[tokio::test]
+    async fn tokens_that_live_for_a_minute_are_not_old_from_the_start() {
+        let world = World::new().await;
+        world.server.state().claims = |claims| {
+            claims["exp"] = json!(claims["iat"].as_i64().unwrap() + 60);
+        };
+        world.sign_in().await;
+        let asked = world.server.count("/token");
+        world.session(0).tokens().await.unwrap();
+        assert_eq!(world.server.count("/token"), asked);
+        world.session(50).tokens().await.unwrap();
+        assert_eq!(world.server.count("/token"), asked + 1);
     }
 
     /// The provider has no part in what time the sessions think it is: from now on its tokens end late enough for those

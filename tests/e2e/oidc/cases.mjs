@@ -1,7 +1,7 @@
 // bsql signs in at a real OpenID provider, with a real browser. One line for each case that holds.
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
-import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -14,6 +14,8 @@ const here = dirname(fileURLToPath(import.meta.url));
 class Machine {
   constructor(issuer) {
     this.home = mkdtempSync(join(tmpdir(), 'bsql-e2e-oidc-'));
+    this.browsers = join(this.home, 'browsers');
+    mkdirSync(this.browsers);
     // Nothing listens on port 9: who one is must not depend on the catalog or on Google. The tests read the tokens, and
     // the keyring of whoever runs them is none of their business.
     writeFileSync(join(this.home, 'config.toml'), `
@@ -29,7 +31,9 @@ google.endpoints.sts = "http://127.0.0.1:9"
 
   environment(more) {
     return {
-      PATH: process.env.PATH, HOME: this.home, TZ: 'UTC', SHELL: '/bin/sh', BROWSER: join(here, 'person.mjs'),
+      PATH: process.env.PATH, HOME: this.home, TZ: 'UTC', SHELL: '/bin/sh',
+      // A browser does not end with the terminal that it was opened from.
+      BROWSER: `setsid ${join(here, 'person.mjs')}`, PERSON_DIR: this.browsers,
       BSQL_CONFIG: join(this.home, 'config.toml'), BSQL_STATE_DIR: join(this.home, 'state'),
       BSQL_CACHE_DIR: join(this.home, 'cache'), BSQL_RUNTIME_DIR: join(this.home, 'run'), ...more,
     };
@@ -72,7 +76,15 @@ google.endpoints.sts = "http://127.0.0.1:9"
 
   claims() { return JSON.parse(Buffer.from(this.tokens().id_token.split('.')[1], 'base64url')); }
 
-  remove() { rmSync(this.home, { recursive: true, force: true }); }
+  /** Waits for the browsers to close, which bsql does not do, and leaves nothing. */
+  async remove() {
+    for (let tries = 0; tries < 200 && readdirSync(this.browsers).length > 0; tries += 1) {
+      await new Promise((resolve) => setTimeout(resolve, 100));
+    }
+    const open = readdirSync(this.browsers);
+    rmSync(this.home, { recursive: true, force: true });
+    assert.deepEqual(open, [], 'a browser was still open');
+  }
 }
 
 /** The address below `prefix` that bsql says, once it has said it. */
@@ -180,12 +192,16 @@ const cases = {
     await machine.login();
     const first = machine.tokens().refresh_token;
     await machine.ok(['whoami']);
-    const second = machine.tokens().refresh_token;
-    assert.notEqual(second, first);
-    assert.equal(provider.seen.refreshes, 1);
+    assert.equal(provider.seen.refreshes, 0, 'the tokens were still good');
+    while (provider.seen.refreshes === 0) await machine.ok(['whoami']);
+    assert.notEqual(machine.tokens().refresh_token, first);
     // The provider ends the session when a refresh token comes twice, so a race would sign everybody out.
+    const end = machine.tokens().expires_at * 1000;
+    await new Promise((resolve) => setTimeout(resolve, Math.max(0, end - Date.now())));
+    const before = provider.seen.refreshes;
     const runs = await Promise.all(Array.from({ length: 6 }, () => machine.run(['whoami'])));
     for (const { code, said } of runs) assert.equal(code, 0, said);
+    assert.ok(provider.seen.refreshes > before);
     await machine.ok(['whoami']);
   },
 
@@ -200,10 +216,8 @@ const cases = {
 
   async 'signing out in the browser as well'({ machine, provider }) {
     await machine.login();
-    // bsql does not wait for the browser, and a browser does not end with the terminal.
-    const env = { BROWSER: `setsid ${join(here, 'person.mjs')}` };
     const ended = new Promise((resolve) => provider.once('end_session.success', resolve));
-    const { said } = await machine.ok(['logout', '--browser'], { terminal: true, env });
+    const { said } = await machine.ok(['logout', '--browser'], { terminal: true });
     assert.match(said, /signed out[^]*ending the provider's session/);
     await ended;
   },
@@ -215,7 +229,7 @@ const cases = {
       assert.equal(code, 78, said);
       assert.ok(said.includes(`says that it is \`${provider.issuer}\``), said);
     } finally {
-      machine.remove();
+      await machine.remove();
     }
   },
 };
@@ -223,8 +237,8 @@ const cases = {
 const options = {
   'requests are pushed where they must be': { pushOnly: true },
   'by pasting over SSH, where there is no device flow': { devices: false },
-  // Shorter than the minute before the end in which bsql refreshes: every run does.
-  'refresh tokens rotate, one program at a time': { tokenLife: 30 },
+  // Long enough for what comes right after the sign-in, short enough to wait for the end.
+  'refresh tokens rotate, one program at a time': { tokenLife: 10 },
 };
 
 const wanted = process.argv[2] ?? '';
@@ -240,7 +254,7 @@ for (const [name, run] of Object.entries(cases)) {
     console.error(error);
     process.exitCode = 1;
   } finally {
-    machine.remove();
+    await machine.remove();
     await provider.stop();
   }
 }

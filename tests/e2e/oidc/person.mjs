@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 // A person with a browser: Chromium, which fills in and presses what the provider's pages show.
-// As a program it is a `$BROWSER`: person.mjs URL, with PERSON=deny for somebody who says no.
+// As a program it is a `$BROWSER`: person.mjs URL, with PERSON=deny for somebody who says no. PERSON_DIR has a directory
+// in it as long as the browser is open.
 import { mkdtempSync, realpathSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -16,7 +17,7 @@ const FLAGS = ['--headless', '--no-sandbox', '--disable-gpu', '--no-first-run', 
  * and nothing else on loopback. Answers with the last address and page.
  */
 export async function browse(url, { deny = false, elsewhere = false } = {}) {
-  const profile = mkdtempSync(join(tmpdir(), 'bsql-e2e-chromium-'));
+  const profile = mkdtempSync(join(process.env.PERSON_DIR ?? tmpdir(), 'bsql-e2e-chromium-'));
   const only = elsewhere ? ['--proxy-server=127.0.0.1:1', `--proxy-bypass-list=<-loopback>;${new URL(url).host}`] : [];
   const context = await chromium.launchPersistentContext(profile, {
     executablePath: '/usr/bin/chromium', headless: true, chromiumSandbox: false, args: [...FLAGS, ...only],
