@@ -8,6 +8,7 @@
 //! the page, and `userinfo`.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use axum::extract::{Path, RawQuery, State};
@@ -173,19 +174,17 @@ impl OAuth {
             .remove(id)
             .filter(|it| is_young(it.at, PAGE_LIFE))?;
         let mut url = asked.redirect_uri.clone();
-        match who {
-            Some(person) => {
-                let code = opaque_secret();
-                url.query_pairs_mut().append_pair("code", &code);
-                let at = Clock::system().now();
-                let state = asked.state.clone();
-                sessions.codes.insert(code, Granted { asked, person, at });
-                append_state(&mut url, state.as_deref());
-            }
-            None => {
-                url.query_pairs_mut().append_pair("error", "access_denied");
-                append_state(&mut url, asked.state.as_deref());
-            }
+        let state = asked.state.clone();
+        if let Some(person) = who {
+            let code = opaque_secret();
+            url.query_pairs_mut().append_pair("code", &code);
+            let at = Clock::system().now();
+            sessions.codes.insert(code, Granted { asked, person, at });
+        } else {
+            url.query_pairs_mut().append_pair("error", "access_denied");
+        }
+        if let Some(state) = state {
+            url.query_pairs_mut().append_pair("state", &state);
         }
         Some(url)
     }
@@ -244,12 +243,6 @@ impl OAuth {
 
 fn is_young(since: Timestamp, life: SignedDuration) -> bool {
     Clock::system().now().duration_since(since) < life
-}
-
-fn append_state(url: &mut Url, state: Option<&str>) {
-    if let Some(state) = state {
-        url.query_pairs_mut().append_pair("state", state);
-    }
 }
 
 /// An error of RFC 6749 section 5.2.
@@ -343,15 +336,13 @@ async fn page(State(oauth): State<Arc<OAuth>>, Path(id): Path<String>) -> Respon
     if !oauth.sessions().asked.contains_key(&id) {
         return back(None);
     }
-    let people: String = PEOPLE
-        .iter()
-        .map(|person| {
-            format!(
-                "<p><button name=person value={}>Authorize as {}</button></p>",
-                person.id, person.name
-            )
-        })
-        .collect();
+    let mut people = String::new();
+    for Person { id, name, .. } in &PEOPLE {
+        let _ = write!(
+            people,
+            "<p><button name=person value={id}>Authorize as {name}</button></p>"
+        );
+    }
     Html(format!(
         "<!doctype html><html lang=en><meta charset=utf-8><title>Authorization request</title>\
          <h1>Authorization request</h1><p><strong>Backstage CLI</strong> on this computer wants to act for you at Acme's \
