@@ -10,6 +10,9 @@ use super::paths::Environment;
 use super::profile::{Profile, ProfileName};
 use crate::error::{Error, ErrorKind, Result, printable};
 
+/// Keys of a profile that are programs to run.
+const PROGRAMS: [(&str, &str); 1] = [("backstage", "token_command")];
+
 /// A profile from elsewhere, checked.
 #[derive(Debug, Clone)]
 pub struct PublishedProfile {
@@ -70,6 +73,16 @@ impl PublishedProfile {
     }
 
     fn check(&self, source: &str) -> Result<()> {
+        for (room, key) in PROGRAMS {
+            if self
+                .values
+                .get(room)
+                .and_then(|room| room.get(key))
+                .is_some()
+            {
+                return Err(names_programs());
+            }
+        }
         let mut settings = Settings::default();
         settings.add(Origin::User, source.to_owned(), &self.to_toml())?;
         if let Some(warning) = settings.warnings.first() {
@@ -78,6 +91,10 @@ impl PublishedProfile {
         let name = ProfileName::choose(Some(&self.name), &Environment::default(), &settings)?;
         Profile::read(name, &settings).map(drop)
     }
+}
+
+fn names_programs() -> Error {
+    refused("it names programs to run, which is for each person to decide".to_owned())
 }
 
 fn refused(why: String) -> Error {
@@ -90,9 +107,7 @@ fn only_profile(table: Table) -> Result<(String, Table)> {
         match (key.as_str(), value) {
             ("profiles", Value::Table(inner)) => profiles = Some(inner),
             ("clients", _) => {
-                return Err(refused(
-                    "it names programs to run, which is for each person to decide".to_owned(),
-                ));
+                return Err(names_programs());
             }
             _ => {
                 return Err(refused(format!(
@@ -190,6 +205,10 @@ mod tests {
             ),
             (
                 format!("{GOOD}\n[clients]\npostgres = ['sh']"),
+                "programs to run",
+            ),
+            (
+                format!("{GOOD}\nbackstage.token_command = ['sh', '-c', 'x']"),
                 "programs to run",
             ),
             (
