@@ -241,6 +241,7 @@ Register-ArgumentCompleter -Native -CommandName 'bsql' -ScriptBlock {
         'bsql;init' {
             [CompletionResult]::new('--name', '--name', [CompletionResultType]::ParameterName, 'Call the profile this')
             [CompletionResult]::new('--profile', '--profile', [CompletionResultType]::ParameterName, 'The profile to use')
+            [CompletionResult]::new('--store', '--store', [CompletionResultType]::ParameterName, 'Where the session is kept: auto (the keyring, else a file), keyring, file or memory')
             [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'Colour what is for people')
             [CompletionResult]::new('--log-file', '--log-file', [CompletionResultType]::ParameterName, 'Also write the log, as JSON lines, to this file')
             [CompletionResult]::new('-y', '-y', [CompletionResultType]::ParameterName, 'Do not ask whether to save it')
@@ -257,6 +258,7 @@ Register-ArgumentCompleter -Native -CommandName 'bsql' -ScriptBlock {
         }
         'bsql;profile' {
             [CompletionResult]::new('--profile', '--profile', [CompletionResultType]::ParameterName, 'The profile to use')
+            [CompletionResult]::new('--store', '--store', [CompletionResultType]::ParameterName, 'Where the session is kept: auto (the keyring, else a file), keyring, file or memory')
             [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'Colour what is for people')
             [CompletionResult]::new('--log-file', '--log-file', [CompletionResultType]::ParameterName, 'Also write the log, as JSON lines, to this file')
             [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Say only what went wrong')
@@ -277,6 +279,7 @@ Register-ArgumentCompleter -Native -CommandName 'bsql' -ScriptBlock {
             [CompletionResult]::new('-o', '-o', [CompletionResultType]::ParameterName, 'How to write them')
             [CompletionResult]::new('--output', '--output', [CompletionResultType]::ParameterName, 'How to write them')
             [CompletionResult]::new('--profile', '--profile', [CompletionResultType]::ParameterName, 'The profile to use')
+            [CompletionResult]::new('--store', '--store', [CompletionResultType]::ParameterName, 'Where the session is kept: auto (the keyring, else a file), keyring, file or memory')
             [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'Colour what is for people')
             [CompletionResult]::new('--log-file', '--log-file', [CompletionResultType]::ParameterName, 'Also write the log, as JSON lines, to this file')
             [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Say only what went wrong')
@@ -290,6 +293,7 @@ Register-ArgumentCompleter -Native -CommandName 'bsql' -ScriptBlock {
         }
         'bsql;profile;use' {
             [CompletionResult]::new('--profile', '--profile', [CompletionResultType]::ParameterName, 'The profile to use')
+            [CompletionResult]::new('--store', '--store', [CompletionResultType]::ParameterName, 'Where the session is kept: auto (the keyring, else a file), keyring, file or memory')
             [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'Colour what is for people')
             [CompletionResult]::new('--log-file', '--log-file', [CompletionResultType]::ParameterName, 'Also write the log, as JSON lines, to this file')
             [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Say only what went wrong')
@@ -303,6 +307,7 @@ Register-ArgumentCompleter -Native -CommandName 'bsql' -ScriptBlock {
         }
         'bsql;profile;show' {
             [CompletionResult]::new('--profile', '--profile', [CompletionResultType]::ParameterName, 'The profile to use')
+            [CompletionResult]::new('--store', '--store', [CompletionResultType]::ParameterName, 'Where the session is kept: auto (the keyring, else a file), keyring, file or memory')
             [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'Colour what is for people')
             [CompletionResult]::new('--log-file', '--log-file', [CompletionResultType]::ParameterName, 'Also write the log, as JSON lines, to this file')
             [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Say only what went wrong')
@@ -316,6 +321,7 @@ Register-ArgumentCompleter -Native -CommandName 'bsql' -ScriptBlock {
         }
         'bsql;profile;rm' {
             [CompletionResult]::new('--profile', '--profile', [CompletionResultType]::ParameterName, 'The profile to use')
+            [CompletionResult]::new('--store', '--store', [CompletionResultType]::ParameterName, 'Where the session is kept: auto (the keyring, else a file), keyring, file or memory')
             [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'Colour what is for people')
             [CompletionResult]::new('--log-file', '--log-file', [CompletionResultType]::ParameterName, 'Also write the log, as JSON lines, to this file')
             [CompletionResult]::new('-y', '-y', [CompletionResultType]::ParameterName, 'Do not ask')
@@ -331,6 +337,7 @@ Register-ArgumentCompleter -Native -CommandName 'bsql' -ScriptBlock {
         }
         'bsql;profile;path' {
             [CompletionResult]::new('--profile', '--profile', [CompletionResultType]::ParameterName, 'The profile to use')
+            [CompletionResult]::new('--store', '--store', [CompletionResultType]::ParameterName, 'Where the session is kept: auto (the keyring, else a file), keyring, file or memory')
             [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'Colour what is for people')
             [CompletionResult]::new('--log-file', '--log-file', [CompletionResultType]::ParameterName, 'Also write the log, as JSON lines, to this file')
             [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Say only what went wrong')
@@ -361,6 +368,7 @@ Register-ArgumentCompleter -Native -CommandName 'bsql' -ScriptBlock {
         }
         'bsql;config;get' {
             [CompletionResult]::new('--profile', '--profile', [CompletionResultType]::ParameterName, 'The profile to use')
+            [CompletionResult]::new('--store', '--store', [CompletionResultType]::ParameterName, 'Where the session is kept: auto (the keyring, else a file), keyring, file or memory')
             [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'Colour what is for people')
             [CompletionResult]::new('--log-file', '--log-file', [CompletionResultType]::ParameterName, 'Also write the log, as JSON lines, to this file')
             [CompletionResult]::new('--show-origin', '--show-origin', [CompletionResultType]::ParameterName, 'Also print where it was set')
@@ -375,6 +383,7 @@ Register-ArgumentCompleter -Native -CommandName 'bsql' -ScriptBlock {
         }
         'bsql;config;validate' {
             [CompletionResult]::new('--profile', '--profile', [CompletionResultType]::ParameterName, 'The profile to use')
+            [CompletionResult]::new('--store', '--store', [CompletionResultType]::ParameterName, 'Where the session is kept: auto (the keyring, else a file), keyring, file or memory')
             [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'Colour what is for people')
             [CompletionResult]::new('--log-file', '--log-file', [CompletionResultType]::ParameterName, 'Also write the log, as JSON lines, to this file')
             [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Say only what went wrong')

@@ -28,6 +28,9 @@ _bsql() {
             bsql,connect)
                 cmd="bsql__subcmd__connect"
                 ;;
+            bsql,init)
+                cmd="bsql__subcmd__init"
+                ;;
             bsql,login)
                 cmd="bsql__subcmd__login"
                 ;;
@@ -36,6 +39,9 @@ _bsql() {
                 ;;
             bsql,ls)
                 cmd="bsql__subcmd__ls"
+                ;;
+            bsql,profile)
+                cmd="bsql__subcmd__profile"
                 ;;
             bsql,query)
                 cmd="bsql__subcmd__query"
@@ -55,8 +61,29 @@ _bsql() {
             bsql__subcmd__audit,verify)
                 cmd="bsql__subcmd__audit__subcmd__verify"
                 ;;
+            bsql__subcmd__config,get)
+                cmd="bsql__subcmd__config__subcmd__get"
+                ;;
             bsql__subcmd__config,path)
                 cmd="bsql__subcmd__config__subcmd__path"
+                ;;
+            bsql__subcmd__config,validate)
+                cmd="bsql__subcmd__config__subcmd__validate"
+                ;;
+            bsql__subcmd__profile,ls)
+                cmd="bsql__subcmd__profile__subcmd__ls"
+                ;;
+            bsql__subcmd__profile,path)
+                cmd="bsql__subcmd__profile__subcmd__path"
+                ;;
+            bsql__subcmd__profile,rm)
+                cmd="bsql__subcmd__profile__subcmd__rm"
+                ;;
+            bsql__subcmd__profile,show)
+                cmd="bsql__subcmd__profile__subcmd__show"
+                ;;
+            bsql__subcmd__profile,use)
+                cmd="bsql__subcmd__profile__subcmd__use"
                 ;;
             bsql__subcmd__sandbox,demo)
                 cmd="bsql__subcmd__sandbox__subcmd__demo"
@@ -80,13 +107,17 @@ _bsql() {
 
     case "${cmd}" in
         bsql)
-            opts="-q -v -h -V --profile --quiet --verbose --no-input --color --log-file --help --version login logout whoami ls show connect query audit config completions sandbox"
+            opts="-q -v -h -V --profile --store --quiet --verbose --no-input --color --log-file --help --version login logout whoami ls show connect query audit init profile config completions sandbox"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
                 --profile)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --store)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -106,13 +137,17 @@ _bsql() {
             return 0
             ;;
         bsql__subcmd__audit)
-            opts="-q -v -h --profile --quiet --verbose --no-input --color --log-file --help list verify"
+            opts="-q -v -h --profile --store --quiet --verbose --no-input --color --log-file --help list verify"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
                 --profile)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --store)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -132,7 +167,7 @@ _bsql() {
             return 0
             ;;
         bsql__subcmd__audit__subcmd__list)
-            opts="-o -q -v -h --limit --output --profile --quiet --verbose --no-input --color --log-file --help"
+            opts="-o -q -v -h --limit --output --profile --store --quiet --verbose --no-input --color --log-file --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -154,6 +189,10 @@ _bsql() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --store)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --color)
                     COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
                     return 0
@@ -170,7 +209,7 @@ _bsql() {
             return 0
             ;;
         bsql__subcmd__audit__subcmd__verify)
-            opts="-o -q -v -h --output --profile --quiet --verbose --no-input --color --log-file --help"
+            opts="-o -q -v -h --output --profile --store --quiet --verbose --no-input --color --log-file --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -185,6 +224,10 @@ _bsql() {
                     return 0
                     ;;
                 --profile)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --store)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -204,13 +247,17 @@ _bsql() {
             return 0
             ;;
         bsql__subcmd__completions)
-            opts="-q -v -h --profile --quiet --verbose --no-input --color --log-file --help bash elvish fish powershell zsh"
+            opts="-q -v -h --profile --store --quiet --verbose --no-input --color --log-file --help bash elvish fish powershell zsh"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
                 --profile)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --store)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -230,13 +277,47 @@ _bsql() {
             return 0
             ;;
         bsql__subcmd__config)
-            opts="-q -v -h --profile --quiet --verbose --no-input --color --log-file --help path"
+            opts="-q -v -h --profile --store --quiet --verbose --no-input --color --log-file --help get validate path"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
                 --profile)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --store)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                --log-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        bsql__subcmd__config__subcmd__get)
+            opts="-q -v -h --show-origin --profile --store --quiet --verbose --no-input --color --log-file --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --profile)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --store)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -256,13 +337,47 @@ _bsql() {
             return 0
             ;;
         bsql__subcmd__config__subcmd__path)
-            opts="-q -v -h --profile --quiet --verbose --no-input --color --log-file --help"
+            opts="-q -v -h --profile --store --quiet --verbose --no-input --color --log-file --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
                 --profile)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --store)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                --log-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        bsql__subcmd__config__subcmd__validate)
+            opts="-q -v -h --profile --store --quiet --verbose --no-input --color --log-file --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --profile)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --store)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -282,7 +397,7 @@ _bsql() {
             return 0
             ;;
         bsql__subcmd__connect)
-            opts="-d -u -c -q -v -h --database --user --client --read-only --reason --dry-run --command --profile --quiet --verbose --no-input --color --log-file --help"
+            opts="-d -u -c -q -v -h --database --user --client --read-only --reason --dry-run --command --profile --store --quiet --verbose --no-input --color --log-file --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -324,6 +439,44 @@ _bsql() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --store)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                --log-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        bsql__subcmd__init)
+            opts="-y -q -v -h --name --yes --replace --profile --store --quiet --verbose --no-input --color --log-file --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --name)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --profile)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --store)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --color)
                     COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
                     return 0
@@ -340,7 +493,7 @@ _bsql() {
             return 0
             ;;
         bsql__subcmd__login)
-            opts="-q -v -h --flow --no-browser --listen --timeout --force --prompt --acr --max-age --login-hint --profile --quiet --verbose --no-input --color --log-file --help"
+            opts="-q -v -h --flow --no-browser --listen --timeout --force --prompt --acr --max-age --login-hint --profile --store --quiet --verbose --no-input --color --log-file --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -378,6 +531,10 @@ _bsql() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --store)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --color)
                     COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
                     return 0
@@ -394,13 +551,17 @@ _bsql() {
             return 0
             ;;
         bsql__subcmd__logout)
-            opts="-q -v -h --profile --quiet --verbose --no-input --color --log-file --help"
+            opts="-q -v -h --all --browser --profile --store --quiet --verbose --no-input --color --log-file --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
                 --profile)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --store)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -420,7 +581,7 @@ _bsql() {
             return 0
             ;;
         bsql__subcmd__ls)
-            opts="-o -q -v -h --all --owner --env --system --output --profile --quiet --verbose --no-input --color --log-file --help"
+            opts="-o -q -v -h --all --owner --env --system --output --profile --store --quiet --verbose --no-input --color --log-file --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -450,6 +611,198 @@ _bsql() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --store)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                --log-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        bsql__subcmd__profile)
+            opts="-q -v -h --profile --store --quiet --verbose --no-input --color --log-file --help ls use show rm path"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --profile)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --store)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                --log-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        bsql__subcmd__profile__subcmd__ls)
+            opts="-o -q -v -h --output --profile --store --quiet --verbose --no-input --color --log-file --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --output)
+                    COMPREPLY=($(compgen -W "table wide json csv name" -- "${cur}"))
+                    return 0
+                    ;;
+                -o)
+                    COMPREPLY=($(compgen -W "table wide json csv name" -- "${cur}"))
+                    return 0
+                    ;;
+                --profile)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --store)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                --log-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        bsql__subcmd__profile__subcmd__path)
+            opts="-q -v -h --profile --store --quiet --verbose --no-input --color --log-file --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --profile)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --store)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                --log-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        bsql__subcmd__profile__subcmd__rm)
+            opts="-y -q -v -h --yes --profile --store --quiet --verbose --no-input --color --log-file --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --profile)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --store)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                --log-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        bsql__subcmd__profile__subcmd__show)
+            opts="-q -v -h --profile --store --quiet --verbose --no-input --color --log-file --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --profile)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --store)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                --log-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        bsql__subcmd__profile__subcmd__use)
+            opts="-q -v -h --profile --store --quiet --verbose --no-input --color --log-file --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --profile)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --store)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --color)
                     COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
                     return 0
@@ -466,7 +819,7 @@ _bsql() {
             return 0
             ;;
         bsql__subcmd__query)
-            opts="-f -o -d -u -q -v -h --file --output --write --timeout --database --user --reason --profile --quiet --verbose --no-input --color --log-file --help"
+            opts="-f -o -d -u -q -v -h --file --output --write --timeout --database --user --reason --profile --store --quiet --verbose --no-input --color --log-file --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -516,6 +869,10 @@ _bsql() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --store)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --color)
                     COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
                     return 0
@@ -532,13 +889,17 @@ _bsql() {
             return 0
             ;;
         bsql__subcmd__sandbox)
-            opts="-q -v -h --profile --quiet --verbose --no-input --color --log-file --help up down status run demo"
+            opts="-q -v -h --profile --store --quiet --verbose --no-input --color --log-file --help up down status run demo"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
                 --profile)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --store)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -558,7 +919,7 @@ _bsql() {
             return 0
             ;;
         bsql__subcmd__sandbox__subcmd__demo)
-            opts="-q -v -h --engine --profile --quiet --verbose --no-input --color --log-file --help"
+            opts="-q -v -h --engine --profile --store --quiet --verbose --no-input --color --log-file --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -569,6 +930,10 @@ _bsql() {
                     return 0
                     ;;
                 --profile)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --store)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -588,13 +953,17 @@ _bsql() {
             return 0
             ;;
         bsql__subcmd__sandbox__subcmd__down)
-            opts="-q -v -h --profile --quiet --verbose --no-input --color --log-file --help"
+            opts="-q -v -h --profile --store --quiet --verbose --no-input --color --log-file --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
                 --profile)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --store)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -614,7 +983,7 @@ _bsql() {
             return 0
             ;;
         bsql__subcmd__sandbox__subcmd__run)
-            opts="-q -v -h --auto-approve --engine --backstage-sign-in --profile --quiet --verbose --no-input --color --log-file --help"
+            opts="-q -v -h --auto-approve --engine --backstage-sign-in --profile --store --quiet --verbose --no-input --color --log-file --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -629,6 +998,10 @@ _bsql() {
                     return 0
                     ;;
                 --profile)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --store)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -648,7 +1021,7 @@ _bsql() {
             return 0
             ;;
         bsql__subcmd__sandbox__subcmd__status)
-            opts="-o -q -v -h --output --profile --quiet --verbose --no-input --color --log-file --help"
+            opts="-o -q -v -h --output --profile --store --quiet --verbose --no-input --color --log-file --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -663,6 +1036,10 @@ _bsql() {
                     return 0
                     ;;
                 --profile)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --store)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -682,7 +1059,7 @@ _bsql() {
             return 0
             ;;
         bsql__subcmd__sandbox__subcmd__up)
-            opts="-d -q -v -h --detach --auto-approve --engine --token-life --backstage-sign-in --in-background --profile --quiet --verbose --no-input --color --log-file --help"
+            opts="-d -q -v -h --detach --auto-approve --engine --token-life --backstage-sign-in --in-background --profile --store --quiet --verbose --no-input --color --log-file --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -704,6 +1081,10 @@ _bsql() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --store)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --color)
                     COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
                     return 0
@@ -720,7 +1101,7 @@ _bsql() {
             return 0
             ;;
         bsql__subcmd__show)
-            opts="-o -q -v -h --output --profile --quiet --verbose --no-input --color --log-file --help"
+            opts="-o -q -v -h --output --profile --store --quiet --verbose --no-input --color --log-file --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -735,6 +1116,10 @@ _bsql() {
                     return 0
                     ;;
                 --profile)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --store)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -754,7 +1139,7 @@ _bsql() {
             return 0
             ;;
         bsql__subcmd__whoami)
-            opts="-o -q -v -h --output --profile --quiet --verbose --no-input --color --log-file --help"
+            opts="-o -q -v -h --output --profile --store --quiet --verbose --no-input --color --log-file --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -769,6 +1154,10 @@ _bsql() {
                     return 0
                     ;;
                 --profile)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --store)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

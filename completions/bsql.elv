@@ -227,6 +227,7 @@ set edit:completion:arg-completer[bsql] = {|@words|
         &'bsql;init'= {
             cand --name 'Call the profile this'
             cand --profile 'The profile to use'
+            cand --store 'Where the session is kept: auto (the keyring, else a file), keyring, file or memory'
             cand --color 'Colour what is for people'
             cand --log-file 'Also write the log, as JSON lines, to this file'
             cand -y 'Do not ask whether to save it'
@@ -242,6 +243,7 @@ set edit:completion:arg-completer[bsql] = {|@words|
         }
         &'bsql;profile'= {
             cand --profile 'The profile to use'
+            cand --store 'Where the session is kept: auto (the keyring, else a file), keyring, file or memory'
             cand --color 'Colour what is for people'
             cand --log-file 'Also write the log, as JSON lines, to this file'
             cand -q 'Say only what went wrong'
@@ -261,6 +263,7 @@ set edit:completion:arg-completer[bsql] = {|@words|
             cand -o 'How to write them'
             cand --output 'How to write them'
             cand --profile 'The profile to use'
+            cand --store 'Where the session is kept: auto (the keyring, else a file), keyring, file or memory'
             cand --color 'Colour what is for people'
             cand --log-file 'Also write the log, as JSON lines, to this file'
             cand -q 'Say only what went wrong'
@@ -273,6 +276,7 @@ set edit:completion:arg-completer[bsql] = {|@words|
         }
         &'bsql;profile;use'= {
             cand --profile 'The profile to use'
+            cand --store 'Where the session is kept: auto (the keyring, else a file), keyring, file or memory'
             cand --color 'Colour what is for people'
             cand --log-file 'Also write the log, as JSON lines, to this file'
             cand -q 'Say only what went wrong'
@@ -285,6 +289,7 @@ set edit:completion:arg-completer[bsql] = {|@words|
         }
         &'bsql;profile;show'= {
             cand --profile 'The profile to use'
+            cand --store 'Where the session is kept: auto (the keyring, else a file), keyring, file or memory'
             cand --color 'Colour what is for people'
             cand --log-file 'Also write the log, as JSON lines, to this file'
             cand -q 'Say only what went wrong'
@@ -297,6 +302,7 @@ set edit:completion:arg-completer[bsql] = {|@words|
         }
         &'bsql;profile;rm'= {
             cand --profile 'The profile to use'
+            cand --store 'Where the session is kept: auto (the keyring, else a file), keyring, file or memory'
             cand --color 'Colour what is for people'
             cand --log-file 'Also write the log, as JSON lines, to this file'
             cand -y 'Do not ask'
@@ -311,6 +317,7 @@ set edit:completion:arg-completer[bsql] = {|@words|
         }
         &'bsql;profile;path'= {
             cand --profile 'The profile to use'
+            cand --store 'Where the session is kept: auto (the keyring, else a file), keyring, file or memory'
             cand --color 'Colour what is for people'
             cand --log-file 'Also write the log, as JSON lines, to this file'
             cand -q 'Say only what went wrong'
@@ -339,6 +346,7 @@ set edit:completion:arg-completer[bsql] = {|@words|
         }
         &'bsql;config;get'= {
             cand --profile 'The profile to use'
+            cand --store 'Where the session is kept: auto (the keyring, else a file), keyring, file or memory'
             cand --color 'Colour what is for people'
             cand --log-file 'Also write the log, as JSON lines, to this file'
             cand --show-origin 'Also print where it was set'
@@ -352,6 +360,7 @@ set edit:completion:arg-completer[bsql] = {|@words|
         }
         &'bsql;config;validate'= {
             cand --profile 'The profile to use'
+            cand --store 'Where the session is kept: auto (the keyring, else a file), keyring, file or memory'
             cand --color 'Colour what is for people'
             cand --log-file 'Also write the log, as JSON lines, to this file'
             cand -q 'Say only what went wrong'

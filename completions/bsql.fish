@@ -43,7 +43,9 @@ complete -c bsql -n "__fish_bsql_needs_command" -f -a "show" -d 'Show everything
 complete -c bsql -n "__fish_bsql_needs_command" -f -a "connect" -d 'Open a prompt on a database, as yourself'
 complete -c bsql -n "__fish_bsql_needs_command" -f -a "query" -d 'Run SQL and print the rows; read-only unless --write'
 complete -c bsql -n "__fish_bsql_needs_command" -f -a "audit" -d 'Look at the log of every access from this machine'
-complete -c bsql -n "__fish_bsql_needs_command" -f -a "config" -d 'See where settings are'
+complete -c bsql -n "__fish_bsql_needs_command" -f -a "init" -d 'Set up your company\'s profile, from Backstage or wherever it is published'
+complete -c bsql -n "__fish_bsql_needs_command" -f -a "profile" -d 'Choose, see and remove profiles'
+complete -c bsql -n "__fish_bsql_needs_command" -f -a "config" -d 'See and check settings'
 complete -c bsql -n "__fish_bsql_needs_command" -f -a "completions" -d 'Print a completion script for a shell'
 complete -c bsql -n "__fish_bsql_needs_command" -f -a "sandbox" -d 'Try bsql without any account: a whole company on this machine'
 complete -c bsql -n "__fish_bsql_using_subcommand login" -l flow -d 'How: auto, browser, device (a code on any device), or paste (the address back)' -r
@@ -71,6 +73,8 @@ complete -c bsql -n "__fish_bsql_using_subcommand logout" -l color -d 'Colour wh
 always\t''
 never\t''"
 complete -c bsql -n "__fish_bsql_using_subcommand logout" -l log-file -d 'Also write the log, as JSON lines, to this file' -r -F
+complete -c bsql -n "__fish_bsql_using_subcommand logout" -l all -d 'Of every profile'
+complete -c bsql -n "__fish_bsql_using_subcommand logout" -l browser -d 'Also end the provider\'s own session, in the browser'
 complete -c bsql -n "__fish_bsql_using_subcommand logout" -s q -l quiet -d 'Say only what went wrong'
 complete -c bsql -n "__fish_bsql_using_subcommand logout" -s v -l verbose -d 'Say more; twice for every request'
 complete -c bsql -n "__fish_bsql_using_subcommand logout" -l no-input -d 'Never ask and never open a browser'
@@ -195,17 +199,124 @@ complete -c bsql -n "__fish_bsql_using_subcommand audit; and __fish_seen_subcomm
 complete -c bsql -n "__fish_bsql_using_subcommand audit; and __fish_seen_subcommand_from verify" -s v -l verbose -d 'Say more; twice for every request'
 complete -c bsql -n "__fish_bsql_using_subcommand audit; and __fish_seen_subcommand_from verify" -l no-input -d 'Never ask and never open a browser'
 complete -c bsql -n "__fish_bsql_using_subcommand audit; and __fish_seen_subcommand_from verify" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c bsql -n "__fish_bsql_using_subcommand config; and not __fish_seen_subcommand_from path" -l profile -d 'The profile to use' -r
-complete -c bsql -n "__fish_bsql_using_subcommand config; and not __fish_seen_subcommand_from path" -l store -d 'Where the session is kept: auto (the keyring, else a file), keyring, file or memory' -r
-complete -c bsql -n "__fish_bsql_using_subcommand config; and not __fish_seen_subcommand_from path" -l color -d 'Colour what is for people' -r -f -a "auto\t''
+complete -c bsql -n "__fish_bsql_using_subcommand init" -l name -d 'Call the profile this' -r
+complete -c bsql -n "__fish_bsql_using_subcommand init" -l profile -d 'The profile to use' -r
+complete -c bsql -n "__fish_bsql_using_subcommand init" -l store -d 'Where the session is kept: auto (the keyring, else a file), keyring, file or memory' -r
+complete -c bsql -n "__fish_bsql_using_subcommand init" -l color -d 'Colour what is for people' -r -f -a "auto\t''
 always\t''
 never\t''"
-complete -c bsql -n "__fish_bsql_using_subcommand config; and not __fish_seen_subcommand_from path" -l log-file -d 'Also write the log, as JSON lines, to this file' -r -F
-complete -c bsql -n "__fish_bsql_using_subcommand config; and not __fish_seen_subcommand_from path" -s q -l quiet -d 'Say only what went wrong'
-complete -c bsql -n "__fish_bsql_using_subcommand config; and not __fish_seen_subcommand_from path" -s v -l verbose -d 'Say more; twice for every request'
-complete -c bsql -n "__fish_bsql_using_subcommand config; and not __fish_seen_subcommand_from path" -l no-input -d 'Never ask and never open a browser'
-complete -c bsql -n "__fish_bsql_using_subcommand config; and not __fish_seen_subcommand_from path" -s h -l help -d 'Print help'
-complete -c bsql -n "__fish_bsql_using_subcommand config; and not __fish_seen_subcommand_from path" -f -a "path" -d 'Print the path of your settings'
+complete -c bsql -n "__fish_bsql_using_subcommand init" -l log-file -d 'Also write the log, as JSON lines, to this file' -r -F
+complete -c bsql -n "__fish_bsql_using_subcommand init" -s y -l yes -d 'Do not ask whether to save it'
+complete -c bsql -n "__fish_bsql_using_subcommand init" -l replace -d 'Replace a profile of the same name'
+complete -c bsql -n "__fish_bsql_using_subcommand init" -s q -l quiet -d 'Say only what went wrong'
+complete -c bsql -n "__fish_bsql_using_subcommand init" -s v -l verbose -d 'Say more; twice for every request'
+complete -c bsql -n "__fish_bsql_using_subcommand init" -l no-input -d 'Never ask and never open a browser'
+complete -c bsql -n "__fish_bsql_using_subcommand init" -s h -l help -d 'Print help'
+complete -c bsql -n "__fish_bsql_using_subcommand profile; and not __fish_seen_subcommand_from ls use show rm path" -l profile -d 'The profile to use' -r
+complete -c bsql -n "__fish_bsql_using_subcommand profile; and not __fish_seen_subcommand_from ls use show rm path" -l store -d 'Where the session is kept: auto (the keyring, else a file), keyring, file or memory' -r
+complete -c bsql -n "__fish_bsql_using_subcommand profile; and not __fish_seen_subcommand_from ls use show rm path" -l color -d 'Colour what is for people' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c bsql -n "__fish_bsql_using_subcommand profile; and not __fish_seen_subcommand_from ls use show rm path" -l log-file -d 'Also write the log, as JSON lines, to this file' -r -F
+complete -c bsql -n "__fish_bsql_using_subcommand profile; and not __fish_seen_subcommand_from ls use show rm path" -s q -l quiet -d 'Say only what went wrong'
+complete -c bsql -n "__fish_bsql_using_subcommand profile; and not __fish_seen_subcommand_from ls use show rm path" -s v -l verbose -d 'Say more; twice for every request'
+complete -c bsql -n "__fish_bsql_using_subcommand profile; and not __fish_seen_subcommand_from ls use show rm path" -l no-input -d 'Never ask and never open a browser'
+complete -c bsql -n "__fish_bsql_using_subcommand profile; and not __fish_seen_subcommand_from ls use show rm path" -s h -l help -d 'Print help'
+complete -c bsql -n "__fish_bsql_using_subcommand profile; and not __fish_seen_subcommand_from ls use show rm path" -f -a "ls" -d 'List the profiles'
+complete -c bsql -n "__fish_bsql_using_subcommand profile; and not __fish_seen_subcommand_from ls use show rm path" -f -a "use" -d 'Use a profile from now on'
+complete -c bsql -n "__fish_bsql_using_subcommand profile; and not __fish_seen_subcommand_from ls use show rm path" -f -a "show" -d 'Print what a profile says, and where each value comes from'
+complete -c bsql -n "__fish_bsql_using_subcommand profile; and not __fish_seen_subcommand_from ls use show rm path" -f -a "rm" -d 'Remove a profile from your settings'
+complete -c bsql -n "__fish_bsql_using_subcommand profile; and not __fish_seen_subcommand_from ls use show rm path" -f -a "path" -d 'Print the path of your settings'
+complete -c bsql -n "__fish_bsql_using_subcommand profile; and __fish_seen_subcommand_from ls" -s o -l output -d 'How to write them' -r -f -a "table\t'For people'
+wide\t'For people with wide terminals'
+json\t'For programs'
+csv\t'For spreadsheets'
+name\t'One name a line'"
+complete -c bsql -n "__fish_bsql_using_subcommand profile; and __fish_seen_subcommand_from ls" -l profile -d 'The profile to use' -r
+complete -c bsql -n "__fish_bsql_using_subcommand profile; and __fish_seen_subcommand_from ls" -l store -d 'Where the session is kept: auto (the keyring, else a file), keyring, file or memory' -r
+complete -c bsql -n "__fish_bsql_using_subcommand profile; and __fish_seen_subcommand_from ls" -l color -d 'Colour what is for people' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c bsql -n "__fish_bsql_using_subcommand profile; and __fish_seen_subcommand_from ls" -l log-file -d 'Also write the log, as JSON lines, to this file' -r -F
+complete -c bsql -n "__fish_bsql_using_subcommand profile; and __fish_seen_subcommand_from ls" -s q -l quiet -d 'Say only what went wrong'
+complete -c bsql -n "__fish_bsql_using_subcommand profile; and __fish_seen_subcommand_from ls" -s v -l verbose -d 'Say more; twice for every request'
+complete -c bsql -n "__fish_bsql_using_subcommand profile; and __fish_seen_subcommand_from ls" -l no-input -d 'Never ask and never open a browser'
+complete -c bsql -n "__fish_bsql_using_subcommand profile; and __fish_seen_subcommand_from ls" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c bsql -n "__fish_bsql_using_subcommand profile; and __fish_seen_subcommand_from use" -l profile -d 'The profile to use' -r
+complete -c bsql -n "__fish_bsql_using_subcommand profile; and __fish_seen_subcommand_from use" -l store -d 'Where the session is kept: auto (the keyring, else a file), keyring, file or memory' -r
+complete -c bsql -n "__fish_bsql_using_subcommand profile; and __fish_seen_subcommand_from use" -l color -d 'Colour what is for people' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c bsql -n "__fish_bsql_using_subcommand profile; and __fish_seen_subcommand_from use" -l log-file -d 'Also write the log, as JSON lines, to this file' -r -F
+complete -c bsql -n "__fish_bsql_using_subcommand profile; and __fish_seen_subcommand_from use" -s q -l quiet -d 'Say only what went wrong'
+complete -c bsql -n "__fish_bsql_using_subcommand profile; and __fish_seen_subcommand_from use" -s v -l verbose -d 'Say more; twice for every request'
+complete -c bsql -n "__fish_bsql_using_subcommand profile; and __fish_seen_subcommand_from use" -l no-input -d 'Never ask and never open a browser'
+complete -c bsql -n "__fish_bsql_using_subcommand profile; and __fish_seen_subcommand_from use" -s h -l help -d 'Print help'
+complete -c bsql -n "__fish_bsql_using_subcommand profile; and __fish_seen_subcommand_from show" -l profile -d 'The profile to use' -r
+complete -c bsql -n "__fish_bsql_using_subcommand profile; and __fish_seen_subcommand_from show" -l store -d 'Where the session is kept: auto (the keyring, else a file), keyring, file or memory' -r
+complete -c bsql -n "__fish_bsql_using_subcommand profile; and __fish_seen_subcommand_from show" -l color -d 'Colour what is for people' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c bsql -n "__fish_bsql_using_subcommand profile; and __fish_seen_subcommand_from show" -l log-file -d 'Also write the log, as JSON lines, to this file' -r -F
+complete -c bsql -n "__fish_bsql_using_subcommand profile; and __fish_seen_subcommand_from show" -s q -l quiet -d 'Say only what went wrong'
+complete -c bsql -n "__fish_bsql_using_subcommand profile; and __fish_seen_subcommand_from show" -s v -l verbose -d 'Say more; twice for every request'
+complete -c bsql -n "__fish_bsql_using_subcommand profile; and __fish_seen_subcommand_from show" -l no-input -d 'Never ask and never open a browser'
+complete -c bsql -n "__fish_bsql_using_subcommand profile; and __fish_seen_subcommand_from show" -s h -l help -d 'Print help'
+complete -c bsql -n "__fish_bsql_using_subcommand profile; and __fish_seen_subcommand_from rm" -l profile -d 'The profile to use' -r
+complete -c bsql -n "__fish_bsql_using_subcommand profile; and __fish_seen_subcommand_from rm" -l store -d 'Where the session is kept: auto (the keyring, else a file), keyring, file or memory' -r
+complete -c bsql -n "__fish_bsql_using_subcommand profile; and __fish_seen_subcommand_from rm" -l color -d 'Colour what is for people' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c bsql -n "__fish_bsql_using_subcommand profile; and __fish_seen_subcommand_from rm" -l log-file -d 'Also write the log, as JSON lines, to this file' -r -F
+complete -c bsql -n "__fish_bsql_using_subcommand profile; and __fish_seen_subcommand_from rm" -s y -l yes -d 'Do not ask'
+complete -c bsql -n "__fish_bsql_using_subcommand profile; and __fish_seen_subcommand_from rm" -s q -l quiet -d 'Say only what went wrong'
+complete -c bsql -n "__fish_bsql_using_subcommand profile; and __fish_seen_subcommand_from rm" -s v -l verbose -d 'Say more; twice for every request'
+complete -c bsql -n "__fish_bsql_using_subcommand profile; and __fish_seen_subcommand_from rm" -l no-input -d 'Never ask and never open a browser'
+complete -c bsql -n "__fish_bsql_using_subcommand profile; and __fish_seen_subcommand_from rm" -s h -l help -d 'Print help'
+complete -c bsql -n "__fish_bsql_using_subcommand profile; and __fish_seen_subcommand_from path" -l profile -d 'The profile to use' -r
+complete -c bsql -n "__fish_bsql_using_subcommand profile; and __fish_seen_subcommand_from path" -l store -d 'Where the session is kept: auto (the keyring, else a file), keyring, file or memory' -r
+complete -c bsql -n "__fish_bsql_using_subcommand profile; and __fish_seen_subcommand_from path" -l color -d 'Colour what is for people' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c bsql -n "__fish_bsql_using_subcommand profile; and __fish_seen_subcommand_from path" -l log-file -d 'Also write the log, as JSON lines, to this file' -r -F
+complete -c bsql -n "__fish_bsql_using_subcommand profile; and __fish_seen_subcommand_from path" -s q -l quiet -d 'Say only what went wrong'
+complete -c bsql -n "__fish_bsql_using_subcommand profile; and __fish_seen_subcommand_from path" -s v -l verbose -d 'Say more; twice for every request'
+complete -c bsql -n "__fish_bsql_using_subcommand profile; and __fish_seen_subcommand_from path" -l no-input -d 'Never ask and never open a browser'
+complete -c bsql -n "__fish_bsql_using_subcommand profile; and __fish_seen_subcommand_from path" -s h -l help -d 'Print help'
+complete -c bsql -n "__fish_bsql_using_subcommand config; and not __fish_seen_subcommand_from get validate path" -l profile -d 'The profile to use' -r
+complete -c bsql -n "__fish_bsql_using_subcommand config; and not __fish_seen_subcommand_from get validate path" -l store -d 'Where the session is kept: auto (the keyring, else a file), keyring, file or memory' -r
+complete -c bsql -n "__fish_bsql_using_subcommand config; and not __fish_seen_subcommand_from get validate path" -l color -d 'Colour what is for people' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c bsql -n "__fish_bsql_using_subcommand config; and not __fish_seen_subcommand_from get validate path" -l log-file -d 'Also write the log, as JSON lines, to this file' -r -F
+complete -c bsql -n "__fish_bsql_using_subcommand config; and not __fish_seen_subcommand_from get validate path" -s q -l quiet -d 'Say only what went wrong'
+complete -c bsql -n "__fish_bsql_using_subcommand config; and not __fish_seen_subcommand_from get validate path" -s v -l verbose -d 'Say more; twice for every request'
+complete -c bsql -n "__fish_bsql_using_subcommand config; and not __fish_seen_subcommand_from get validate path" -l no-input -d 'Never ask and never open a browser'
+complete -c bsql -n "__fish_bsql_using_subcommand config; and not __fish_seen_subcommand_from get validate path" -s h -l help -d 'Print help'
+complete -c bsql -n "__fish_bsql_using_subcommand config; and not __fish_seen_subcommand_from get validate path" -f -a "get" -d 'Print what a setting is'
+complete -c bsql -n "__fish_bsql_using_subcommand config; and not __fish_seen_subcommand_from get validate path" -f -a "validate" -d 'Check the settings of all profiles'
+complete -c bsql -n "__fish_bsql_using_subcommand config; and not __fish_seen_subcommand_from get validate path" -f -a "path" -d 'Print the path of your settings'
+complete -c bsql -n "__fish_bsql_using_subcommand config; and __fish_seen_subcommand_from get" -l profile -d 'The profile to use' -r
+complete -c bsql -n "__fish_bsql_using_subcommand config; and __fish_seen_subcommand_from get" -l store -d 'Where the session is kept: auto (the keyring, else a file), keyring, file or memory' -r
+complete -c bsql -n "__fish_bsql_using_subcommand config; and __fish_seen_subcommand_from get" -l color -d 'Colour what is for people' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c bsql -n "__fish_bsql_using_subcommand config; and __fish_seen_subcommand_from get" -l log-file -d 'Also write the log, as JSON lines, to this file' -r -F
+complete -c bsql -n "__fish_bsql_using_subcommand config; and __fish_seen_subcommand_from get" -l show-origin -d 'Also print where it was set'
+complete -c bsql -n "__fish_bsql_using_subcommand config; and __fish_seen_subcommand_from get" -s q -l quiet -d 'Say only what went wrong'
+complete -c bsql -n "__fish_bsql_using_subcommand config; and __fish_seen_subcommand_from get" -s v -l verbose -d 'Say more; twice for every request'
+complete -c bsql -n "__fish_bsql_using_subcommand config; and __fish_seen_subcommand_from get" -l no-input -d 'Never ask and never open a browser'
+complete -c bsql -n "__fish_bsql_using_subcommand config; and __fish_seen_subcommand_from get" -s h -l help -d 'Print help'
+complete -c bsql -n "__fish_bsql_using_subcommand config; and __fish_seen_subcommand_from validate" -l profile -d 'The profile to use' -r
+complete -c bsql -n "__fish_bsql_using_subcommand config; and __fish_seen_subcommand_from validate" -l store -d 'Where the session is kept: auto (the keyring, else a file), keyring, file or memory' -r
+complete -c bsql -n "__fish_bsql_using_subcommand config; and __fish_seen_subcommand_from validate" -l color -d 'Colour what is for people' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c bsql -n "__fish_bsql_using_subcommand config; and __fish_seen_subcommand_from validate" -l log-file -d 'Also write the log, as JSON lines, to this file' -r -F
+complete -c bsql -n "__fish_bsql_using_subcommand config; and __fish_seen_subcommand_from validate" -s q -l quiet -d 'Say only what went wrong'
+complete -c bsql -n "__fish_bsql_using_subcommand config; and __fish_seen_subcommand_from validate" -s v -l verbose -d 'Say more; twice for every request'
+complete -c bsql -n "__fish_bsql_using_subcommand config; and __fish_seen_subcommand_from validate" -l no-input -d 'Never ask and never open a browser'
+complete -c bsql -n "__fish_bsql_using_subcommand config; and __fish_seen_subcommand_from validate" -s h -l help -d 'Print help'
 complete -c bsql -n "__fish_bsql_using_subcommand config; and __fish_seen_subcommand_from path" -l profile -d 'The profile to use' -r
 complete -c bsql -n "__fish_bsql_using_subcommand config; and __fish_seen_subcommand_from path" -l store -d 'Where the session is kept: auto (the keyring, else a file), keyring, file or memory' -r
 complete -c bsql -n "__fish_bsql_using_subcommand config; and __fish_seen_subcommand_from path" -l color -d 'Colour what is for people' -r -f -a "auto\t''
