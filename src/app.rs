@@ -11,8 +11,8 @@ use tokio::sync::OnceCell;
 
 use crate::audit::AuditLog;
 use crate::auth::{
-    AuthorizationServer, IdentityOptions, Redirect, Session, StoreChoice, Surroundings, TokenStore,
-    open_store,
+    AuthorizationServer, IdentityOptions, Redirect, Registration, Session, StoreChoice,
+    Surroundings, TokenStore, open_store,
 };
 use crate::catalog::{
     BearerSource, CatalogClient, Conventions, Environments, IapTokens, OAUTH_SCOPES,
@@ -20,9 +20,9 @@ use crate::catalog::{
 };
 use crate::clock::Clock;
 use crate::cloudsql::{
-    Adc, AdcEnvironment, AdcOptions, ConnectionInfoSource, Dialer, Endpoints, GcloudTokens,
-    GoogleTokens, Impersonated, InstanceConnectionName, IpType, PendingKey, SqlAdminClient,
-    Subject, SubjectTokenSource, WorkforceTokens,
+    AccessToken, Adc, AdcEnvironment, AdcOptions, ConnectionInfoSource, Dialer, Endpoints,
+    GcloudTokens, GoogleTokens, Impersonated, InstanceConnectionName, IpType, NarrowedTokenSource,
+    OAuthTokens, PendingKey, SqlAdminClient, Subject, SubjectTokenSource, WorkforceTokens,
 };
 use crate::config::{
     BackstageAuth, Credentials, Environment, Paths, Profile, ProfileName, Settings,
@@ -69,6 +69,17 @@ impl SubjectTokenSource for SessionTokens {
             subject: claims.subject,
             email: claims.email,
         })
+    }
+}
+
+impl NarrowedTokenSource for SessionTokens {
+    async fn narrowed_token(&self, scope: &str) -> Result<AccessToken> {
+        let (secret, expires_at) = self.0.access_token_for(&[scope]).await?;
+        Ok(AccessToken { secret, expires_at })
+    }
+
+    async fn person(&self) -> Result<Subject> {
+        self.subject().await
     }
 }
 
@@ -274,7 +285,11 @@ impl App {
         let identity = &profile.identity;
         let options = IdentityOptions {
             issuer: identity.issuer.to_string(),
-            client_id: identity.client_id.clone(),
+            registration: Registration {
+                client_id: identity.client_id.clone(),
+                public_client_secret: identity.public_client_secret.clone(),
+                authorize_params: identity.authorize_params.clone(),
+            },
             scopes: identity.scopes.clone(),
             redirect: Redirect {
                 ports: identity.redirect_ports.clone(),
@@ -461,6 +476,11 @@ impl App {
                 self.clock,
             )),
             Credentials::Adc { .. } => GoogleTokens::Adc(self.adc(profile)?),
+            Credentials::OAuth => GoogleTokens::OAuth(OAuthTokens::new(
+                SessionTokens(session.clone()),
+                profile.identity.scopes.clone(),
+                self.clock,
+            )?),
             Credentials::Gcloud => GoogleTokens::Gcloud(GcloudTokens::new(
                 if cfg!(windows) {
                     "gcloud.cmd"
@@ -487,7 +507,7 @@ impl App {
     fn adc(&self, profile: &Profile) -> Result<Adc> {
         let allow_key_files = match profile.google.credentials {
             Credentials::Adc { allow_key_files } => allow_key_files,
-            Credentials::Workforce { .. } | Credentials::Gcloud => false,
+            Credentials::Workforce { .. } | Credentials::Gcloud | Credentials::OAuth => false,
         };
         let options = AdcOptions {
             environment: self.adc_environment(),

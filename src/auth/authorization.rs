@@ -104,6 +104,19 @@ impl AuthorizationRequest {
         if let Some(max_age) = wishes.max_age {
             request = request.add_extra_param("max_age", max_age.to_string());
         }
+        let asked = |name: &str| match name {
+            "prompt" => wishes.prompt.is_some(),
+            "login_hint" => wishes.login_hint.is_some(),
+            "acr_values" => wishes.acr.is_some(),
+            "max_age" => wishes.max_age.is_some(),
+            _ => false,
+        };
+        for (name, value) in provider.authorize_params() {
+            // What the person wants now goes before what is always asked.
+            if !asked(name) {
+                request = request.add_extra_param(name, value);
+            }
+        }
         let (mut url, _) = request.url();
         let metadata = provider.metadata();
         if let Some(endpoint) = &metadata.pushed_authorization_request_endpoint {
@@ -132,7 +145,9 @@ async fn push(provider: &IdentityProvider, endpoint: &Url, url: &Url) -> Result<
     struct Pushed {
         request_uri: String,
     }
-    let parameters: Vec<_> = url.query_pairs().collect();
+    let mut parameters: Vec<_> = url.query_pairs().collect();
+    let secret = provider.client_secret();
+    parameters.extend(secret.map(|(name, value)| (name.into(), value.into())));
     let request = provider.http.post(endpoint.clone()).form(&parameters);
     let answer = provider.http.send(SERVICE, request).await?;
     provider.expect_success(&answer)?;

@@ -290,6 +290,8 @@ mod tests {
             ("login_hint", "ada"),
             ("acr_values", "urn:mfa urn:pwd"),
             ("max_age", "60"),
+            ("access_type", "offline"),
+            // Not what is always asked, as the person wants something else now.
             ("prompt", "login"),
         ] {
             assert_eq!(asked[name], value, "{name}");

@@ -46,7 +46,7 @@ pub use keyring_or_file::{StoreChoice, open_store};
 pub use metadata::Metadata;
 pub use oauth_server::AuthorizationServer;
 pub use prompt::{LoginPrompt, PastedLine};
-pub use provider::{IdentityProvider, TokenHint};
+pub use provider::{IdentityProvider, Registration, TokenHint};
 pub use session::{IdentityOptions, Session, SignIn, SignedOut};
 pub use store::{MemoryStore, StoreKey, TokenStore};
 pub use token::TokenSet;

@@ -12,10 +12,11 @@ use oauth2::basic::{
     BasicTokenType,
 };
 use oauth2::{
-    AuthType, AuthUrl, AuthorizationCode, ClientId, DeviceAuthorizationUrl, EndpointMaybeSet,
-    EndpointNotSet, EndpointSet, ErrorResponse, ExtraTokenFields, HttpRequest, HttpResponse,
-    PkceCodeVerifier, RedirectUrl, RefreshToken, RequestTokenError, StandardErrorResponse,
-    StandardRevocableToken, StandardTokenResponse, TokenResponse as _, TokenUrl,
+    AuthType, AuthUrl, AuthorizationCode, ClientId, ClientSecret, DeviceAuthorizationUrl,
+    EndpointMaybeSet, EndpointNotSet, EndpointSet, ErrorResponse, ExtraTokenFields, HttpRequest,
+    HttpResponse, PkceCodeVerifier, RedirectUrl, RefreshToken, RequestTokenError, Scope,
+    StandardErrorResponse, StandardRevocableToken, StandardTokenResponse, TokenResponse as _,
+    TokenUrl,
 };
 use serde::{Deserialize, Serialize};
 use url::Url;
@@ -34,12 +35,24 @@ use crate::secret::Secret;
 /// How the provider is named in messages.
 pub(super) const SERVICE: &str = "the identity provider";
 
+/// bsql's registration at a provider, as a public client.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Registration {
+    /// The client id.
+    pub client_id: String,
+    /// What a few providers, Google among them, issue to programs on people's machines under the name of a client secret.
+    /// It is in every copy of the program's settings, so it is none, and it proves nothing.
+    pub public_client_secret: Option<String>,
+    /// More parameters for the authorization endpoint, by name. Those of the protocol itself are not to be among them.
+    pub authorize_params: Vec<(String, String)>,
+}
+
 /// An OpenID provider, discovered, and bsql's registration there as a public client.
 #[derive(Debug)]
 pub struct IdentityProvider {
     pub(super) http: HttpClient,
     pub(super) oauth: Client,
-    client_id: String,
+    registration: Registration,
     metadata: Metadata,
     kind: Kind,
     clock: Clock,
@@ -84,7 +97,7 @@ pub(super) struct Grant {
     pub(super) access_token: Secret,
     pub(super) refresh_token: Option<Secret>,
     /// How long the access token lives, if the provider says.
-    expires_in: Option<Duration>,
+    pub(super) expires_in: Option<Duration>,
 }
 
 impl IdentityProvider {
@@ -95,7 +108,7 @@ impl IdentityProvider {
     pub async fn discover(
         http: HttpClient,
         issuer: &str,
-        client_id: &str,
+        registration: Registration,
         clock: Clock,
     ) -> Result<Self> {
         let url = format!(
@@ -129,7 +142,7 @@ impl IdentityProvider {
             clock,
         );
         let kind = Kind::OpenId(keys);
-        Ok(Self::new(http, client_id.to_owned(), metadata, kind, clock))
+        Ok(Self::new(http, registration, metadata, kind, clock))
     }
 
     /// Asks `server` who bsql is there.
@@ -141,20 +154,23 @@ impl IdentityProvider {
         server: AuthorizationServer,
         clock: Clock,
     ) -> Result<Self> {
-        let client_id = server.client_id(&http).await?;
+        let registration = Registration {
+            client_id: server.client_id(&http).await?,
+            ..Registration::default()
+        };
         let metadata = Metadata::of(&server);
         let kind = Kind::OAuth(server);
-        Ok(Self::new(http, client_id, metadata, kind, clock))
+        Ok(Self::new(http, registration, metadata, kind, clock))
     }
 
     fn new(
         http: HttpClient,
-        client_id: String,
+        registration: Registration,
         metadata: Metadata,
         kind: Kind,
         clock: Clock,
     ) -> Self {
-        let oauth = oauth2::Client::new(ClientId::new(client_id.clone()))
+        let mut oauth = oauth2::Client::new(ClientId::new(registration.client_id.clone()))
             .set_auth_type(AuthType::RequestBody)
             .set_auth_uri(AuthUrl::from_url(metadata.authorization_endpoint.clone()))
             .set_token_uri(TokenUrl::from_url(metadata.token_endpoint.clone()))
@@ -164,10 +180,13 @@ impl IdentityProvider {
                     .clone()
                     .map(DeviceAuthorizationUrl::from_url),
             );
+        if let Some(secret) = &registration.public_client_secret {
+            oauth = oauth.set_client_secret(ClientSecret::new(secret.clone()));
+        }
         Self {
             http,
             oauth,
-            client_id,
+            registration,
             metadata,
             kind,
             clock,
@@ -190,7 +209,7 @@ impl IdentityProvider {
     /// What a no of the provider's means.
     pub(super) fn refused(&self, refusal: &Refusal) -> Error {
         match &self.kind {
-            Kind::OpenId(_) => refusal.error(&self.client_id, &self.metadata.issuer),
+            Kind::OpenId(_) => refusal.error(self.client_id(), &self.metadata.issuer),
             Kind::OAuth(server) => server.refused(refusal),
         }
     }
@@ -210,7 +229,17 @@ impl IdentityProvider {
     }
 
     pub(super) fn client_id(&self) -> &str {
-        &self.client_id
+        &self.registration.client_id
+    }
+
+    pub(super) fn authorize_params(&self) -> &[(String, String)] {
+        &self.registration.authorize_params
+    }
+
+    /// What goes into a form beside the client id, for providers that want it.
+    pub(super) fn client_secret(&self) -> Option<(&'static str, &str)> {
+        let secret = self.registration.public_client_secret.as_deref();
+        secret.map(|secret| ("client_secret", secret))
     }
 
     /// Redeems an authorization code (RFC 6749 section 4.1.3, RFC 7636 section 4.5).
@@ -241,16 +270,18 @@ impl IdentityProvider {
             })
     }
 
-    /// Gets new tokens for a refresh token (RFC 6749 section 6).
+    /// Gets new tokens for a refresh token (RFC 6749 section 6): for `scopes` only, or for all that was granted when there
+    /// are none.
     ///
     /// Fails with [`ErrorKind::SignedOut`] only when the provider says that the session is over. When this succeeds, the
     /// old refresh token may be dead: keep the new one before anything else.
-    pub(super) async fn refresh(&self, refresh_token: &Secret) -> Result<Grant> {
+    pub(super) async fn refresh(&self, refresh_token: &Secret, scopes: &[String]) -> Result<Grant> {
         let token = RefreshToken::new(refresh_token.expose().to_owned());
         let asked = Asked::of(self);
         let client = asked.client();
         self.oauth
             .exchange_refresh_token(&token)
+            .add_scopes(scopes.iter().cloned().map(Scope::new))
             .request_async(&client)
             .await
             .map(|answer| self.granted(answer))
@@ -284,7 +315,7 @@ impl IdentityProvider {
             claims,
             alg,
             &self.metadata.issuer,
-            &self.client_id,
+            self.client_id(),
             &expected,
             self.clock.now(),
         )?;
@@ -314,11 +345,12 @@ impl IdentityProvider {
                 .error("the identity provider offers no way to revoke tokens")
                 .hint("end the session on the provider's own pages if you must"));
         };
-        let form = [
+        let mut form = vec![
             ("token", token.expose()),
             ("token_type_hint", hint.name()),
-            ("client_id", self.client_id.as_str()),
+            ("client_id", self.client_id()),
         ];
+        form.extend(self.client_secret());
         let request = self.http.post(endpoint.clone()).form(&form);
         let answer = self.http.send_idempotent(self.name(), request).await?;
         self.expect_success(&answer)
@@ -330,7 +362,7 @@ impl IdentityProvider {
     pub fn end_session_url(&self) -> Option<Url> {
         let mut url = self.metadata.end_session_endpoint.clone()?;
         url.query_pairs_mut()
-            .append_pair("client_id", &self.client_id);
+            .append_pair("client_id", self.client_id());
         Some(url)
     }
 

@@ -18,7 +18,7 @@ use super::id_token::{Claims, Expectations};
 use super::lock::SessionLock;
 use super::oauth_server::AuthorizationServer;
 use super::prompt::LoginPrompt;
-use super::provider::{Grant, IdentityProvider, TokenHint};
+use super::provider::{Grant, IdentityProvider, Registration, TokenHint};
 use super::store::{StoreKey, TokenStore};
 use super::token::TokenSet;
 use crate::clock::Clock;
@@ -30,6 +30,10 @@ use crate::secret::Secret;
 /// Tokens are replaced this long before they end, so that they are still good when they arrive. Those that live for less
 /// than four minutes are replaced in their last quarter.
 const EARLY: SignedDuration = SignedDuration::from_secs(60);
+/// What an access token lives for at least when the provider does not say.
+const SURE_LIFE: SignedDuration = SignedDuration::from_mins(5);
+/// No access token is believed to live longer.
+const LONGEST_LIFE: SignedDuration = SignedDuration::from_hours(24);
 /// How long to wait for another bsql that is refreshing: two requests at their time limits would be 60 s, but then
 /// something is wrong and the person should be told.
 const REFRESH_LOCK: Duration = Duration::from_secs(30);
@@ -41,8 +45,8 @@ const SIGN_IN_LOCK: Duration = Duration::from_secs(200);
 pub struct IdentityOptions {
     /// The provider's issuer URL. A slash at the end makes no difference.
     pub issuer: String,
-    /// The id under which bsql is registered there, as a public client.
-    pub client_id: String,
+    /// How bsql is registered there, as a public client.
+    pub registration: Registration,
     /// What to ask for. `openid` is needed; `offline_access` mostly is, for a session that lasts.
     pub scopes: Vec<String>,
     /// Where the browser comes back to.
@@ -141,7 +145,10 @@ impl Session {
         let options = IdentityOptions {
             issuer: server.issuer.clone(),
             // The id itself is known only when the server was asked, and the document never changes.
-            client_id: server.client_document.to_string(),
+            registration: Registration {
+                client_id: server.client_document.to_string(),
+                ..Registration::default()
+            },
             scopes,
             redirect: Redirect::default(),
         };
@@ -156,7 +163,11 @@ impl Session {
         lock_dir: PathBuf,
         clock: Clock,
     ) -> Self {
-        let key = StoreKey::new(&options.issuer, &options.client_id, &options.scopes);
+        let key = StoreKey::new(
+            &options.issuer,
+            &options.registration.client_id,
+            &options.scopes,
+        );
         Self {
             inner: Arc::new(Inner {
                 http,
@@ -206,6 +217,18 @@ impl Session {
         Ok(self.load().await?.is_some())
     }
 
+    /// A new access token for `scopes`, which are less than the session is for, and when it ends (RFC 6749 section 6).
+    ///
+    /// Fails as [`tokens`](Self::tokens) does, and with [`ErrorKind::Config`] when the session is not for them. Cancel safe
+    /// as that is.
+    pub async fn access_token_for(&self, scopes: &[&str]) -> Result<(Secret, Timestamp)> {
+        let scopes: Vec<String> = scopes.iter().map(ToString::to_string).collect();
+        let this = self.clone();
+        tokio::spawn(async move { this.narrowed(&scopes).await })
+            .await
+            .or_fail(ErrorKind::Internal, || "cannot refresh the session")?
+    }
+
     /// Who signed in last, from the stored ID token, which was checked when it came. It may be over: nothing is refreshed.
     pub async fn claims(&self) -> Result<Option<Claims>> {
         let tokens = self.load().await?;
@@ -225,9 +248,12 @@ impl Session {
                     return IdentityProvider::at(http, server.clone(), inner.clock).await;
                 }
                 let IdentityOptions {
-                    issuer, client_id, ..
+                    issuer,
+                    registration,
+                    ..
                 } = &inner.options;
-                IdentityProvider::discover(http, issuer, client_id, inner.clock).await
+                let registration = registration.clone();
+                IdentityProvider::discover(http, issuer, registration, inner.clock).await
             })
             .await
     }
@@ -377,10 +403,7 @@ impl Session {
         let lock = self.lock(REFRESH_LOCK, || {}).await;
         // Whoever held the lock has probably done the work.
         let Some(tokens) = self.load().await? else {
-            return Err(ErrorKind::SignedOut.error(format!(
-                "nobody is signed in to `{}`",
-                self.inner.options.issuer
-            )));
+            return Err(self.nobody());
         };
         let freshness = self.judge(&tokens);
         if freshness == Freshness::Fresh {
@@ -413,7 +436,7 @@ impl Session {
                     _ => Ok(tokens),
                 };
             };
-            match provider.refresh(&refresh_token).await {
+            match provider.refresh(&refresh_token, &[]).await {
                 Ok(grant) => return self.adopt(provider, tokens, grant).await,
                 Err(error) if error.kind() == ErrorKind::SignedOut => {
                     // A bsql that does not see the lock, on another machine with the same home, may have been faster.
@@ -438,6 +461,54 @@ impl Session {
                 Err(error) => return Err(error),
             }
         }
+    }
+
+    /// Refreshes for less, one bsql at a time. The session's own tokens stay, but for the refresh token.
+    async fn narrowed(&self, scopes: &[String]) -> Result<(Secret, Timestamp)> {
+        let provider = self.provider().await?;
+        let _single = self.inner.single.lock().await;
+        let _lock = self.lock(REFRESH_LOCK, || {}).await?;
+        let mut tokens = self.load().await?.ok_or_else(|| self.nobody())?;
+        let mut read_again = false;
+        loop {
+            let Some(refresh_token) = tokens.refresh_token.clone() else {
+                return Err(ErrorKind::SignedOut
+                    .error("the session has no refresh token, so there is no token for less"));
+            };
+            let asked_at = self.inner.clock.now();
+            match provider.refresh(&refresh_token, scopes).await {
+                Ok(grant) => {
+                    if grant.refresh_token.is_some() && grant.refresh_token != tokens.refresh_token
+                    {
+                        tokens.refresh_token = grant.refresh_token;
+                        self.save(tokens).await?;
+                    }
+                    let life = grant
+                        .expires_in
+                        .and_then(|life| SignedDuration::try_from(life).ok())
+                        .unwrap_or(SURE_LIFE);
+                    let ends = asked_at + life.min(LONGEST_LIFE);
+                    return Ok((grant.access_token, ends));
+                }
+                Err(error) if error.kind() == ErrorKind::SignedOut && !read_again => {
+                    // As in `refresh`: somebody who does not see the lock may have been faster.
+                    let stored = self.load().await?;
+                    match stored.filter(|newer| newer.refresh_token != tokens.refresh_token) {
+                        Some(newer) => tokens = newer,
+                        None => return Err(error),
+                    }
+                    read_again = true;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    fn nobody(&self) -> Error {
+        ErrorKind::SignedOut.error(format!(
+            "nobody is signed in to `{}`",
+            self.inner.options.issuer
+        ))
     }
 
     /// Keeps what a refresh yielded. Must be called with the lock.
@@ -568,7 +639,11 @@ mod tests {
         fn session(&self, ahead: i64) -> Session {
             let options = IdentityOptions {
                 issuer: self.server.issuer.clone(),
-                client_id: CLIENT_ID.to_owned(),
+                registration: Registration {
+                    client_id: CLIENT_ID.to_owned(),
+                    public_client_secret: Some("in every copy".to_owned()),
+                    ..Registration::default()
+                },
                 scopes: vec!["openid".to_owned()],
                 redirect: Redirect::default(),
             };
@@ -934,6 +1009,28 @@ mod tests {
         assert!(!file.exists());
     }
 
+    #[tokio::test]
+    async fn a_token_for_less_leaves_the_session_as_it_is() {
+        let world = World::new().await;
+        let session = world.sign_in().await;
+        let before = world.stored();
+        let (token, ends) = session.access_token_for(&["a", "b"]).await.unwrap();
+        let after = world.stored();
+        assert_ne!(token, before.access_token);
+        assert_eq!(after.access_token, before.access_token);
+        assert_eq!(after.id_token, before.id_token);
+        assert_ne!(after.refresh_token, before.refresh_token, "it is rotated");
+        assert!(ends > Clock::system().now());
+        let form = world.server.last_form("/token");
+        assert_eq!(form["scope"], "a b");
+        assert_eq!(form["client_secret"], "in every copy");
+        // The rotated one is good.
+        session.access_token_for(&["a"]).await.unwrap();
+        session.sign_out().await.unwrap();
+        let error = session.access_token_for(&["a"]).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::SignedOut);
+    }
+
     #[test]
     fn futures_can_change_threads_and_debug_says_nothing() {
         fn is_send<T: Send>(value: T) -> T {
@@ -942,7 +1039,7 @@ mod tests {
         let store = Arc::new(super::super::store::MemoryStore::default());
         let options = IdentityOptions {
             issuer: "https://op".to_owned(),
-            client_id: CLIENT_ID.to_owned(),
+            registration: Registration::default(),
             scopes: Vec::new(),
             redirect: Redirect::default(),
         };

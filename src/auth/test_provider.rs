@@ -23,7 +23,7 @@ use tokio_util::task::AbortOnDropHandle;
 use url::{Url, form_urlencoded};
 
 use super::prompt::{LoginPrompt, PastedLine};
-use super::provider::IdentityProvider;
+use super::provider::{IdentityProvider, Registration};
 use crate::clock::Clock;
 use crate::http::HttpClient;
 
@@ -146,7 +146,14 @@ impl TestProvider {
     }
 
     pub(super) async fn discover(&self) -> crate::error::Result<IdentityProvider> {
-        IdentityProvider::discover(http(), &self.issuer, CLIENT_ID, Clock::system()).await
+        let registration = Registration {
+            client_id: CLIENT_ID.to_owned(),
+            public_client_secret: None,
+            authorize_params: [("access_type", "offline"), ("prompt", "consent")]
+                .map(|(name, value)| (name.to_owned(), value.to_owned()))
+                .to_vec(),
+        };
+        IdentityProvider::discover(http(), &self.issuer, registration, Clock::system()).await
     }
 }
 

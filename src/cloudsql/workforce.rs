@@ -62,9 +62,12 @@ impl<S: SubjectTokenSource> CredentialSource for WorkforceTokens<S> {
         let Subject { subject, email } = service.subject.subject().await?;
         let provider = &service.provider;
         let pool = provider.split("/providers/").next().unwrap_or(provider);
+        // Of a pool that maps `google.subject` to the mail address. Cloud SQL names the database user after the same
+        // subject, so a pool that maps something else would not get in anyway.
+        let subject = email.unwrap_or(subject);
         Ok(Principal {
             member: format!("principal://iam.googleapis.com/{pool}/subject/{subject}"),
-            login: email.unwrap_or(subject),
+            login: subject,
             user_type: "CLOUD_IAM_WORKFORCE_IDENTITY",
         })
     }
@@ -274,6 +277,18 @@ mod tests {
         ] {
             assert_eq!(request.form(field), [value], "{field}");
         }
+    }
+
+    #[tokio::test]
+    async fn who_one_is_takes_no_request() {
+        let server = Server::start(|_| granted(&json!(1))).await;
+        let who = tokens(&server, Clock::system()).principal().await.unwrap();
+        assert_eq!(
+            who.member,
+            "principal://iam.googleapis.com/locations/global/workforcePools/acme/subject/ada@acme.example"
+        );
+        assert_eq!(who.user_type, "CLOUD_IAM_WORKFORCE_IDENTITY");
+        assert!(server.requests().is_empty());
     }
 
     #[tokio::test]

@@ -39,6 +39,10 @@ pub struct Identity {
     pub issuer: Url,
     /// bsql's client there.
     pub client_id: String,
+    /// What a few providers issue beside the id, and call a secret though it is in every copy of the settings.
+    pub public_client_secret: Option<String>,
+    /// More parameters for the authorization endpoint.
+    pub authorize_params: Vec<(String, String)>,
     /// What to ask for.
     pub scopes: Vec<String>,
     /// The flow's name; checked where flows are known.
@@ -125,6 +129,8 @@ pub enum Credentials {
     },
     /// gcloud's.
     Gcloud,
+    /// The session's, where Google is the identity provider.
+    OAuth,
 }
 
 /// Other places of Google's services, for private universes, tests and trying out.
@@ -193,6 +199,29 @@ fn no_profiles(message: String) -> Error {
         .hint("or try bsql without any account: bsql sandbox demo")
 }
 
+const SCOPES: [&str; 4] = ["openid", "email", "profile", "offline_access"];
+/// For when Google is the identity provider: enough to reach a database, and no more.
+const GOOGLE_SCOPES: [&str; 4] = [
+    "openid",
+    "email",
+    "https://www.googleapis.com/auth/sqlservice.admin",
+    "https://www.googleapis.com/auth/sqlservice.login",
+];
+/// Without these Google gives no refresh token.
+const GOOGLE_PARAMS: [&str; 2] = ["access_type=offline", "prompt=consent"];
+/// What bsql itself says to the authorization endpoint.
+const OWN_PARAMS: [&str; 9] = [
+    "response_type",
+    "client_id",
+    "redirect_uri",
+    "scope",
+    "state",
+    "nonce",
+    "code_challenge",
+    "code_challenge_method",
+    "response_mode",
+];
+
 impl Profile {
     /// Reads and checks the profile's values.
     pub fn read(name: ProfileName, settings: &Settings) -> Result<Self> {
@@ -209,9 +238,20 @@ impl Profile {
                 allow_key_files: values.flag("google.allow_key_files")?,
             },
             Some("gcloud") => Credentials::Gcloud,
+            Some("oauth") => Credentials::OAuth,
             Some(other) => {
-                return Err(values.wrong("google.credentials", other, "workforce, adc or gcloud"));
+                return Err(values.wrong(
+                    "google.credentials",
+                    other,
+                    "workforce, adc, gcloud or oauth",
+                ));
             }
+        };
+        let google_signs_in = credentials == Credentials::OAuth;
+        let (scopes, params) = if google_signs_in {
+            (&GOOGLE_SCOPES, &GOOGLE_PARAMS[..])
+        } else {
+            (&SCOPES, &[][..])
         };
         Ok(Self {
             identity: Identity {
@@ -219,10 +259,9 @@ impl Profile {
                 client_id: values
                     .text("identity.client_id")?
                     .unwrap_or_else(|| "bsql".to_owned()),
-                scopes: values.texts(
-                    "identity.scopes",
-                    &["openid", "email", "profile", "offline_access"],
-                )?,
+                public_client_secret: values.text("identity.public_client_secret")?,
+                authorize_params: values.params("identity.authorize_params", params)?,
+                scopes: values.texts("identity.scopes", &scopes[..])?,
                 flow: values
                     .text("identity.flow")?
                     .unwrap_or_else(|| "auto".to_owned()),
@@ -391,6 +430,21 @@ impl Values<'_> {
         Ok(self.list(path)?.unwrap_or_else(usual))
     }
 
+    /// A list of `name=value`.
+    fn params(&self, path: &str, default: &[&str]) -> Result<Vec<(String, String)>> {
+        let params = self.texts(path, default)?;
+        let split = |param: String| {
+            let pair = param.split_once('=');
+            let (name, value) = pair
+                .filter(|(name, _)| !name.is_empty() && !OWN_PARAMS.contains(name))
+                .ok_or_else(|| {
+                    self.wrong(path, &param, "name=value, and none that bsql itself sends")
+                })?;
+            Ok((name.to_owned(), value.to_owned()))
+        };
+        params.into_iter().map(split).collect()
+    }
+
     fn to_port(&self, path: &str, value: &Value) -> Result<u16> {
         value
             .as_integer()
@@ -470,6 +524,25 @@ mod tests {
     }
 
     #[test]
+    fn google_as_the_identity_provider() {
+        let google = "google.credentials = 'oauth'\nidentity.public_client_secret = 'GOCSPX-x'";
+        let identity = read(&format!("{SMALL}\n{google}")).unwrap().identity;
+        assert_eq!(identity.public_client_secret.as_deref(), Some("GOCSPX-x"));
+        assert!(
+            !identity
+                .scopes
+                .iter()
+                .any(|scope| scope == "offline_access")
+        );
+        let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        assert_eq!(
+            identity.authorize_params,
+            [pair("access_type", "offline"), pair("prompt", "consent")]
+        );
+        assert!(read(SMALL).unwrap().identity.authorize_params.is_empty());
+    }
+
+    #[test]
     fn wrong_values_are_named_with_key_and_file() {
         for (extra, expected) in [
             (
@@ -483,6 +556,10 @@ mod tests {
             (
                 "google.endpoints.instance_port = 70000",
                 "the key `profiles.acme.google.endpoints.instance_port` in `config.toml` is `70000`; expected a port number",
+            ),
+            (
+                "identity.authorize_params = ['state=1']",
+                "the key `profiles.acme.identity.authorize_params` in `config.toml` is `state=1`; expected name=value, and none that bsql itself sends",
             ),
             (
                 "google.impersonate_lifetime = 7200",

@@ -37,7 +37,7 @@ const fn key(path: &'static str, shape: Shape, meaning: &'static str) -> Key {
 }
 
 /// Keys of `[profiles.NAME]`. The variable for `identity.issuer` is `BSQL_IDENTITY_ISSUER`.
-pub const PROFILE_KEYS: [Key; 26] = [
+pub const PROFILE_KEYS: [Key; 28] = [
     key(
         "identity.issuer",
         Shape::Text,
@@ -47,6 +47,16 @@ pub const PROFILE_KEYS: [Key; 26] = [
         "identity.client_id",
         Shape::Text,
         "bsql's client id there, a public client; default `bsql`",
+    ),
+    key(
+        "identity.public_client_secret",
+        Shape::Text,
+        "what Google issues to desktop clients beside the id, which is no secret",
+    ),
+    key(
+        "identity.authorize_params",
+        Shape::Texts,
+        "more parameters for the authorization endpoint, as name=value",
     ),
     key(
         "identity.scopes",
@@ -101,7 +111,7 @@ pub const PROFILE_KEYS: [Key; 26] = [
     key(
         "google.credentials",
         Shape::Text,
-        "where Google credentials come from: workforce, adc or gcloud",
+        "where Google credentials come from: workforce, adc, gcloud or oauth",
     ),
     key(
         "google.workforce_provider",
@@ -235,7 +245,8 @@ mod tests {
         ] {
             assert!(names_a_secret(name), "{name}");
         }
-        for name in ["issuer", "client_id", "scopes"] {
+        // The provider calls it a secret, and it is none.
+        for name in ["issuer", "client_id", "scopes", "public_client_secret"] {
             assert!(!names_a_secret(name), "{name}");
         }
     }
