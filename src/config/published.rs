@@ -7,7 +7,7 @@ use toml::{Table, Value};
 
 use super::layers::{Origin, Settings};
 use super::paths::Environment;
-use super::profile::{Profile, ProfileName};
+use super::profile::{Credentials, Google, Profile, ProfileName};
 use crate::error::{Error, ErrorKind, Result, printable};
 
 /// Keys of a profile that are programs to run.
@@ -89,12 +89,42 @@ impl PublishedProfile {
             return Err(refused(warning.clone()));
         }
         let name = ProfileName::choose(Some(&self.name), &Environment::default(), &settings)?;
-        Profile::read(name, &settings).map(drop)
+        check_google(&Profile::read(name, &settings)?.google)
     }
 }
 
 fn names_programs() -> Error {
     refused("it names programs to run, which is for each person to decide".to_owned())
+}
+
+/// What the person has at Google already is not to be had by a profile that says where Google is.
+fn check_google(google: &Google) -> Result<()> {
+    let (persons_own, key_files) = match google.credentials {
+        Credentials::Adc { allow_key_files } => (true, allow_key_files),
+        Credentials::Gcloud => (true, false),
+        Credentials::Workforce { .. } | Credentials::OAuth => (false, false),
+    };
+    let endpoints = &google.endpoints;
+    let moved = [
+        &endpoints.sts,
+        &endpoints.sql_admin,
+        &endpoints.iam_credentials,
+        &endpoints.oauth2,
+    ];
+    if persons_own
+        && (moved.iter().any(|url| url.is_some()) || google.universe_domain != "googleapis.com")
+    {
+        return Err(refused(
+            "it would send the Google credentials of this machine to somebody else than Google"
+                .to_owned(),
+        ));
+    }
+    if key_files {
+        return Err(refused(
+            "it allows key files, which is for each person to decide".to_owned(),
+        ));
+    }
+    Ok(())
 }
 
 fn refused(why: String) -> Error {
@@ -191,6 +221,9 @@ mod tests {
         assert_eq!(other.values(), profile.values());
         assert!(other.to_toml().contains("[profiles.work.identity]"));
         assert!(other.renamed("../x").is_err());
+        for own in ["adc", "gcloud"] {
+            read(&format!("{GOOD}\ngoogle.credentials = '{own}'")).unwrap();
+        }
     }
 
     #[test]
@@ -210,6 +243,22 @@ mod tests {
             (
                 format!("{GOOD}\nbackstage.token_command = ['sh', '-c', 'x']"),
                 "programs to run",
+            ),
+            (
+                format!(
+                    "{GOOD}\ngoogle.credentials = 'adc'\ngoogle.endpoints.oauth2 = 'https://evil.example'"
+                ),
+                "somebody else than Google",
+            ),
+            (
+                format!(
+                    "{GOOD}\ngoogle.credentials = 'gcloud'\ngoogle.universe_domain = 'evil.example'"
+                ),
+                "somebody else than Google",
+            ),
+            (
+                format!("{GOOD}\ngoogle.credentials = 'adc'\ngoogle.allow_key_files = true"),
+                "key files",
             ),
             (
                 format!("{GOOD}\nidentity.client_secret = 'hunter2'"),

@@ -117,6 +117,7 @@ mod tests {
         issuer = "http://127.0.0.1:1"
         client_id = "bsql"
         scopes = ["openid", "email", "profile", "offline_access"]
+        token_store = "file"
 
         [profiles.sandbox.backstage]
         url = "http://127.0.0.1:2/"
