@@ -27,6 +27,9 @@ impl App {
             },
             scopes: identity.scopes.clone(),
             redirect: Redirect {
+                // The name came from the settings, not from the command line.
+                host: (identity.redirect_host.parse())
+                    .map_err(|error: Error| error.with_kind(ErrorKind::Config))?,
                 ports: identity.redirect_ports.clone(),
                 ..Redirect::default()
             },

@@ -6,6 +6,7 @@
 use std::convert::Infallible;
 use std::future::poll_fn;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::str::FromStr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
@@ -27,7 +28,7 @@ use url::Url;
 use super::authorization::{Answer, Expected, Rejection};
 use super::page::{self, Outcome};
 use super::proof::{random, same};
-use crate::error::{ErrorKind, Result, ResultExt as _};
+use crate::error::{Error, ErrorKind, Result, ResultExt as _, printable};
 
 /// The longest request line that is read; providers keep codes well below 4 KiB.
 const LONGEST_TARGET: usize = 8 * 1024;
@@ -67,6 +68,22 @@ pub enum LoopbackHost {
     /// `localhost`, for providers that accept nothing else. What the name means is up to the machine (RFC 8252 section
     /// 8.3), so both addresses are taken.
     Localhost,
+}
+
+impl FromStr for LoopbackHost {
+    type Err = Error;
+
+    /// Reads it as it stands in a redirect URI.
+    fn from_str(text: &str) -> Result<Self> {
+        match text {
+            "127.0.0.1" => Ok(Self::Ipv4),
+            "[::1]" | "::1" => Ok(Self::Ipv6),
+            "localhost" => Ok(Self::Localhost),
+            _ => Err(ErrorKind::Usage
+                .error(format!("a redirect cannot go to `{}`", printable(text)))
+                .hint("set identity.redirect_host to 127.0.0.1, [::1] or localhost")),
+        }
+    }
 }
 
 impl Default for Redirect {

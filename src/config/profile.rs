@@ -49,6 +49,8 @@ pub struct Identity {
     pub flow: String,
     /// Ports to try for the redirect; empty is any free one.
     pub redirect_ports: Vec<u16>,
+    /// How the redirect names this machine; checked where redirects are known.
+    pub redirect_host: String,
     /// The token store's name; checked where stores are known.
     pub token_store: String,
 }
@@ -266,6 +268,9 @@ impl Profile {
                     .text("identity.flow")?
                     .unwrap_or_else(|| "auto".to_owned()),
                 redirect_ports: values.ports("identity.redirect_ports")?,
+                redirect_host: values
+                    .text("identity.redirect_host")?
+                    .unwrap_or_else(|| "127.0.0.1".to_owned()),
                 token_store: values
                     .text("identity.token_store")?
                     .unwrap_or_else(|| "auto".to_owned()),

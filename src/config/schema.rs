@@ -37,7 +37,7 @@ const fn key(path: &'static str, shape: Shape, meaning: &'static str) -> Key {
 }
 
 /// Keys of `[profiles.NAME]`. The variable for `identity.issuer` is `BSQL_IDENTITY_ISSUER`.
-pub const PROFILE_KEYS: [Key; 28] = [
+pub const PROFILE_KEYS: [Key; 29] = [
     key(
         "identity.issuer",
         Shape::Text,
@@ -67,6 +67,11 @@ pub const PROFILE_KEYS: [Key; 28] = [
         "identity.flow",
         Shape::Text,
         "how to sign in: auto, browser, device or paste",
+    ),
+    key(
+        "identity.redirect_host",
+        Shape::Text,
+        "how the redirect names this machine: 127.0.0.1, [::1] or localhost; default 127.0.0.1",
     ),
     key(
         "identity.redirect_ports",

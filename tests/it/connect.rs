@@ -249,3 +249,32 @@ fn a_certificate_that_dies_young_is_no_trouble() {
     env.bsql(&["connect", "payments-staging", "-c", "select 1"])
         .succeeds();
 }
+
+/// What other processes of this user, and root, can see of a process without any effort.
+#[cfg(target_os = "linux")]
+#[test]
+fn no_secret_is_in_the_arguments_or_the_environment_of_any_process() {
+    if psql().is_none() {
+        eprintln!("skipped: this machine has no psql");
+        return;
+    }
+    let env = TestEnv::signed_in("ada");
+    let (ready, seen) = (env.file("ready"), env.file("seen"));
+    // The shell is psql's child, and psql is bsql's.
+    let look = format!(
+        "\\! parent=$(cut -d' ' -f4 /proc/$PPID/stat); cat /proc/$PPID/environ /proc/$PPID/cmdline /proc/$parent/environ /proc/$parent/cmdline >{}; touch {}",
+        seen.display(),
+        ready.display()
+    );
+    env.bsql(&["connect", "payments-staging", "--", "-X", "-c", &look])
+        .succeeds();
+    assert!(ready.exists());
+    let seen = String::from_utf8_lossy(&std::fs::read(seen).unwrap()).into_owned();
+    assert!(
+        seen.contains("PGUSER=ada@acme.example") && seen.contains("BSQL_CONFIG="),
+        "both were seen: {seen}"
+    );
+    for mark in ["sbx-secret-", "eyJ", "PRIVATE KEY"] {
+        assert!(!seen.contains(mark), "{mark}: {seen}");
+    }
+}

@@ -256,3 +256,40 @@ fn twelve_at_once_refresh_once() {
     expire(&env);
     env.bsql(&["whoami"]).succeeds();
 }
+
+/// The limit on file sizes stands for a full disk: what is longer than 512 bytes cannot be written.
+#[cfg(unix)]
+#[test]
+fn a_full_disk_leaves_the_old_session() {
+    let env = TestEnv::in_world(World::approving("ada"));
+    env.bsql(&DEVICE).succeeds();
+    let sessions = || -> Vec<(std::path::PathBuf, Vec<u8>)> {
+        let files = files_below(&env.file("state/tokens"));
+        let read = |file: std::path::PathBuf| {
+            let bytes = fs::read(&file).unwrap();
+            (file, bytes)
+        };
+        files
+            .into_iter()
+            .map(read)
+            .filter(|(_, bytes)| !bytes.is_empty())
+            .collect()
+    };
+    let before = sessions();
+    assert!(!before.is_empty());
+    let bsql = env.command(&["login", "--flow", "device", "--force"]);
+    let mut command = std::process::Command::new("/bin/sh");
+    command
+        .args(["-c", "trap '' XFSZ; ulimit -f 1; exec \"$0\" \"$@\""])
+        .arg(bsql.get_program())
+        .args(bsql.get_args().skip(2)); // Without the log file, which is too long as well.
+    command.env_clear().envs(
+        bsql.get_envs()
+            .filter_map(|(name, value)| Some((name, value?))),
+    );
+    env.run(command)
+        .fails(73)
+        .says(&["cannot keep the session"]);
+    assert_eq!(sessions(), before);
+    env.bsql(&["whoami"]).succeeds();
+}

@@ -29,6 +29,34 @@ fn in_the_browser_with_pkce() {
 }
 
 #[test]
+fn the_browser_may_come_back_over_ipv6() {
+    let env = TestEnv::new();
+    env.edit_config(|text| {
+        text.replace(
+            "[profiles.sandbox.identity]",
+            "[profiles.sandbox.identity]\nredirect_host = '[::1]'",
+        )
+    });
+    let (login, url) = env
+        .spawn(&["login", "--flow", "browser", "--no-browser"])
+        .until_url();
+    let redirect = url
+        .query_pairs()
+        .find(|(name, _)| name == "redirect_uri")
+        .unwrap()
+        .1;
+    assert!(redirect.starts_with("http://[::1]:"), "{redirect}");
+    let page = Browser::new().sign_in(&url, "ada");
+    assert!(page.status.is_success(), "{}", page.excerpt());
+    login.finish().succeeds();
+
+    env.edit_config(|text| text.replace("[::1]", "0.0.0.0"));
+    env.bsql(&["login", "--force"])
+        .fails(78)
+        .says(&["`0.0.0.0`", "identity.redirect_host"]);
+}
+
+#[test]
 fn with_a_code_on_another_device() {
     let env = TestEnv::signed_in("bruno");
     let who = env.bsql(&["whoami", "-o", "json"]).succeeds().json();

@@ -42,8 +42,8 @@ empty() { [ -z "$(find "$tokens" -type f ! -name '*.lock')" ]; }
 store() { "$BSQL" whoami -o json | python3 -c 'import json, sys; print(json.load(sys.stdin)["token_store"])'; }
 step() { echo "== $* (${SECONDS}s)"; }
 
-# Tokens count as fresh up to a minute before their end: these are for 15 seconds.
-"$BSQL" sandbox up --detach --auto-approve --token-life 75
+# Tokens that live this short a time are old in the last quarter of it: these are fresh for 15 seconds.
+"$BSQL" sandbox up --detach --auto-approve --token-life 20
 # The sandbox's own profile says `file`.
 export BSQL_IDENTITY_TOKEN_STORE=auto
 
