@@ -8,13 +8,13 @@ pub(crate) use google::InstanceDialer;
 
 use std::io::BufReader;
 use std::path::PathBuf;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 
 use crate::audit::AuditLog;
-use crate::auth::StoreChoice;
+use crate::auth::{StoreChoice, TokenStore};
 use crate::clock::Clock;
 use crate::config::{Environment, Paths, Profile, ProfileName, Settings};
 use crate::error::{ErrorKind, Result, ResultExt as _};
@@ -30,6 +30,8 @@ pub(crate) struct App {
     paths: Paths,
     profile_flag: Option<String>,
     store_flag: Option<StoreChoice>,
+    /// One for all sessions, so that it warns once of a keyring that is missing.
+    auto_store: OnceLock<Arc<dyn TokenStore>>,
     clock: Clock,
     shutdown: Shutdown,
     /// One for everything that trusts the same certificates, so that connections are shared and the system's are read once.
@@ -49,6 +51,7 @@ impl App {
             paths,
             profile_flag,
             store_flag,
+            auto_store: OnceLock::new(),
             clock: Clock::system(),
             shutdown,
             http: Mutex::default(),

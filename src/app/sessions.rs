@@ -48,7 +48,13 @@ impl App {
     pub(super) fn store(&self, profile: &Profile) -> Result<(Arc<dyn TokenStore>, PathBuf)> {
         let tokens = self.paths.state.join("tokens");
         let choice = self.store_choice(profile)?;
-        Ok((open_store(choice, &tokens, self.keyring_patience()), tokens))
+        let open = || open_store(choice, &tokens, self.keyring_patience());
+        let store = if choice == StoreChoice::Auto {
+            Arc::clone(self.auto_store.get_or_init(open))
+        } else {
+            open()
+        };
+        Ok((store, tokens))
     }
 
     /// Where sessions are to be kept.

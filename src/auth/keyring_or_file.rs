@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::path::Path;
 use std::str::FromStr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -86,6 +87,8 @@ struct KeyringOrFile {
     file: FileStore,
     /// For a sign-in that has begun and has nothing to keep yet.
     decided: Mutex<HashMap<StoreKey, Place>>,
+    /// A sign-in of this process went to a file for want of a keyring; the person has been told.
+    fell_back: AtomicBool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -101,6 +104,7 @@ impl KeyringOrFile {
             keyring: KeyringStore::new(directory, patience),
             file: FileStore::new(directory),
             decided: Mutex::default(),
+            fell_back: AtomicBool::new(false),
         }
     }
 
@@ -143,6 +147,11 @@ impl TokenStore for KeyringOrFile {
         match self.choice {
             StoreChoice::Keyring => self.keyring.begin(key),
             StoreChoice::File => self.file.begin(key),
+            // One command can sign in twice, to the provider and to Backstage: once is enough to wait and to warn.
+            _ if self.fell_back.load(Ordering::Relaxed) => {
+                self.decide(key, Place::File);
+                Ok(None)
+            }
             StoreChoice::Auto | StoreChoice::Memory => match self.keyring.begin(key) {
                 Ok(note) => {
                     self.decide(key, Place::Keyring);
@@ -150,6 +159,7 @@ impl TokenStore for KeyringOrFile {
                 }
                 Err(error) => {
                     self.decide(key, Place::File);
+                    self.fell_back.store(true, Ordering::Relaxed);
                     let why = error.causes().into_iter().map(|cause| format!(": {cause}"));
                     Ok(Some(format!(
                         "the session will be in {}, because {error}{}",
@@ -268,6 +278,16 @@ mod tests {
         other.save(&key(), &tokens("refreshed")).unwrap();
         assert_eq!(store.load(&key()).unwrap(), Some(tokens("refreshed")));
         assert!(other.name(&key()).starts_with("files in "));
+    }
+
+    #[test]
+    fn the_second_sign_in_of_a_command_is_not_warned_of() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = open(StoreChoice::Auto, directory.path());
+        store.fell_back.store(true, Ordering::Relaxed);
+        assert_eq!(store.begin(&key()).unwrap(), None);
+        store.save(&key(), &tokens("1")).unwrap();
+        assert!(store.file.written(&key()).is_some());
     }
 
     #[test]

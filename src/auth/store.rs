@@ -52,7 +52,7 @@ impl StoreKey {
 }
 
 /// Keeps token sets. Called on a thread that may block.
-pub trait TokenStore: Send + Sync + 'static {
+pub trait TokenStore: std::fmt::Debug + Send + Sync + 'static {
     /// What keeps this session, for `whoami`: "the file `…`".
     fn name(&self, key: &StoreKey) -> String;
 
