@@ -251,4 +251,64 @@ mod tests {
             assert!(require_secure(&bad.parse().unwrap()).is_err(), "{bad}");
         }
     }
+
+    /// A server whose certificate a company's own CA has signed.
+    #[cfg(feature = "sandbox")]
+    #[tokio::test]
+    async fn a_companys_own_ca_is_trusted_when_it_is_given() {
+        use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+        use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
+        use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+        let ca_key = KeyPair::generate().unwrap();
+        let mut ca = CertificateParams::default();
+        ca.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let root = ca.self_signed(&ca_key).unwrap().der().clone();
+        let key = KeyPair::generate().unwrap();
+        let leaf = CertificateParams::new(["localhost".to_owned()]).unwrap();
+        let leaf = leaf.signed_by(&key, &Issuer::new(ca, ca_key)).unwrap();
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let tls = rustls::ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(
+                vec![leaf.der().clone()],
+                PrivateKeyDer::from(PrivatePkcs8KeyDer::from(key.serialize_der())),
+            )
+            .unwrap();
+        let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(tls));
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url: Url = format!(
+            "https://localhost:{}/",
+            listener.local_addr().unwrap().port()
+        )
+        .parse()
+        .unwrap();
+        let server = tokio::spawn(async move {
+            loop {
+                let (stream, _) = listener.accept().await.unwrap();
+                let Ok(mut stream) = acceptor.accept(stream).await else {
+                    continue;
+                };
+                let mut request = [0; 1024];
+                let _ = stream.read(&mut request).await.unwrap();
+                let answer = b"HTTP/1.1 204 No Content\r\nconnection: close\r\n\r\n";
+                stream.write_all(answer).await.unwrap();
+                stream.shutdown().await.unwrap();
+            }
+        });
+        let ask = async |roots| {
+            let http = HttpClient::new(roots).unwrap();
+            http.send("it", http.get(url.clone())).await
+        };
+        assert_eq!(ask(vec![root]).await.unwrap().status, 204);
+        let error = ask(Vec::new()).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unavailable);
+        assert!(
+            error.causes().join(" ").contains("certificate"),
+            "{error:?}"
+        );
+        server.abort();
+    }
 }

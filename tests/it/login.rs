@@ -145,6 +145,28 @@ fn a_person_may_say_no() {
 }
 
 #[test]
+fn a_code_that_is_expired_or_used_signs_nobody_in() {
+    let env = TestEnv::in_world(World::own());
+    let (login, url) = env
+        .spawn(&["login", "--flow", "browser", "--no-browser"])
+        .until_url();
+    // The token endpoint's answer is then `invalid_grant`.
+    env.world().break_with(Faults {
+        token_status: Some(400),
+        ..Faults::default()
+    });
+    let page = Browser::new().sign_in(&url, "ada");
+    assert!(
+        !page.excerpt().contains("ada@acme.example"),
+        "{}",
+        page.excerpt()
+    );
+    login.finish().fails(67).says(&["hint: bsql login"]);
+    env.world().break_with(Faults::default());
+    env.bsql(&["whoami"]).fails(67);
+}
+
+#[test]
 fn twice_is_once_unless_forced() {
     let env = TestEnv::signed_in("ada");
     env.bsql(&["login"])
