@@ -43,9 +43,9 @@ fn missing(program: &str, database: &str) -> crate::error::Error {
         Some(command) => error.hint(command),
         None => error,
     };
-    error
-        .hint(format!("bsql connect {database} --client builtin"))
-        .hint(format!("bsql query {database} 'select 1'"))
+    error.hint(format!(
+        "or without any program: bsql connect {database} -c 'select 1'"
+    ))
 }
 
 /// The command that installs a client on this system.
@@ -151,8 +151,10 @@ mod tests {
         assert_eq!(error.to_string(), "cannot find the program `usql`");
         let hints = error.next_steps();
         assert_eq!(hints[0], "see https://github.com/xo/usql#installing");
-        assert_eq!(hints[1], "bsql connect payments-staging --client builtin");
-        assert_eq!(hints[2], "bsql query payments-staging 'select 1'");
+        assert_eq!(
+            hints[1],
+            "or without any program: bsql connect payments-staging -c 'select 1'"
+        );
         assert!(find("/nowhere/psql", None, "payments").is_err());
     }
 

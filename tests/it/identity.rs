@@ -193,7 +193,7 @@ fn no_input_asks_nobody_and_opens_nothing() {
     for args in [
         &["ls"][..],
         &["whoami"],
-        &["connect", "payments-staging"],
+        &["query", "payments-staging", "select 1"],
         &["login", "--flow", "browser", "--timeout", "200ms"],
         &["login", "--flow", "paste", "--timeout", "200ms"],
     ] {
