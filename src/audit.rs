@@ -1,7 +1,7 @@
 //! The audit log: what bsql did for whom, as JSON lines that are chained by hashes, so that a changed or missing line
 //! shows. It is evidence of what bsql did on this machine, not a guard: its owner can delete the whole file.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{File, OpenOptions};
 use std::io::{BufRead as _, BufReader, Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
 
@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock::Clock;
 use crate::error::{ErrorKind, Result, ResultExt as _};
+use crate::private_dir;
 
 /// The `prev` of the first line.
 const GENESIS: &str = "0000000000000000000000000000000000000000000000000000000000000000";
@@ -185,7 +186,7 @@ impl AuditLog {
 
     fn try_append(&self, event: Event, access: Option<u64>) -> anyhow::Result<u64> {
         if let Some(dir) = self.path.parent() {
-            create_private_dir(dir)?;
+            private_dir::create(dir)?;
         }
         let mut file = open_private(&self.path)?;
         // Other bsql processes append too: read the last line and write the next one under one lock.
@@ -296,14 +297,6 @@ fn last_record(file: &mut File) -> anyhow::Result<Option<Record>> {
     Ok(lines.find_map(|line| serde_json::from_slice(line).ok()))
 }
 
-fn create_private_dir(dir: &Path) -> std::io::Result<()> {
-    let mut builder = fs::DirBuilder::new();
-    builder.recursive(true);
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(dir)
-}
-
 fn open_private(path: &Path) -> std::io::Result<File> {
     let mut options = OpenOptions::new();
     options.read(true).append(true).create(true);
@@ -314,6 +307,8 @@ fn open_private(path: &Path) -> std::io::Result<File> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     fn access() -> Access {

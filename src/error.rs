@@ -299,6 +299,18 @@ pub fn printable(text: &str) -> String {
     shown
 }
 
+/// Says that `program` cannot be started: it is not there, or the system has no room for it.
+pub fn cannot_start(program: &str, cause: std::io::Error) -> Error {
+    let kind = match cause.kind() {
+        std::io::ErrorKind::NotFound | std::io::ErrorKind::PermissionDenied => {
+            ErrorKind::ClientMissing
+        }
+        _ => ErrorKind::CannotCreate,
+    };
+    kind.error(format!("cannot start `{program}`"))
+        .because(cause)
+}
+
 /// Turns a cause into an [`Error`] at a room's border.
 pub trait ResultExt<T> {
     /// Fails with `kind` and `message`, keeping the cause.

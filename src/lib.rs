@@ -27,6 +27,7 @@ pub mod http;
 pub mod launch;
 #[cfg(test)]
 mod loopback;
+pub mod private_dir;
 pub mod refresh;
 #[cfg(feature = "sandbox")]
 pub mod sandbox;

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::time::SystemTime;
 
 use crate::error::{ErrorKind, Result, ResultExt as _};
+use crate::private_dir;
 
 /// Tokens with hundreds of groups are some 10 KiB. What is larger is not ours.
 const FILE_LIMIT: u64 = 1024 * 1024;
@@ -143,15 +144,9 @@ fn unsafe_because(file: &File) -> io::Result<Option<&'static str>> {
 
 /// Makes `directory` if need be, for the user only, and refuses one that others can put files into.
 pub(super) fn make_directory(directory: &Path) -> Result<()> {
-    let mut builder = fs::DirBuilder::new();
-    builder.recursive(true);
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder
-        .create(directory)
-        .or_fail(ErrorKind::CannotCreate, || {
-            format!("cannot make the directory `{}`", directory.display())
-        })?;
+    private_dir::create(directory).or_fail(ErrorKind::CannotCreate, || {
+        format!("cannot make the directory `{}`", directory.display())
+    })?;
     #[cfg(unix)]
     {
         use std::os::unix::fs::MetadataExt as _;

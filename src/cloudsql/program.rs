@@ -1,10 +1,9 @@
 //! Running a program for what it prints, without a shell and not for ever.
 
-use std::io;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use crate::error::{ErrorKind, Result, ResultExt as _, printable};
+use crate::error::{ErrorKind, Result, ResultExt as _, cannot_start, printable};
 use crate::refresh::within;
 
 /// More than any token.
@@ -35,16 +34,7 @@ pub(super) async fn output(mut command: Command, limit: Duration) -> Result<Outp
             .kill_on_drop(true)
             .output()
             .await
-            .map_err(|error| {
-                let kind = match error.kind() {
-                    io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied => {
-                        ErrorKind::ClientMissing
-                    }
-                    _ => ErrorKind::CannotCreate,
-                };
-                kind.error(format!("cannot start `{program}`"))
-                    .because(error)
-            })?;
+            .map_err(|error| cannot_start(&program, error))?;
         tracing::debug!(program, status = ?output.status, "ended");
         Ok(output)
     };

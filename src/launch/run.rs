@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::process::Child;
 
-use crate::error::{ErrorKind, Result, ResultExt as _};
+use crate::error::{ErrorKind, Result, ResultExt as _, cannot_start};
 use crate::shutdown::Shutdown;
 
 /// Runs `command` with bsql's own standard streams, and returns its exit status as a shell would: 128 and the signal's
@@ -21,16 +21,7 @@ pub async fn run(command: Command, shutdown: &Shutdown, grace: Duration) -> Resu
     let child = tokio::process::Command::from(command)
         .kill_on_drop(true)
         .spawn()
-        .map_err(|error| {
-            let kind = match error.kind() {
-                io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied => {
-                    ErrorKind::ClientMissing
-                }
-                _ => ErrorKind::CannotCreate,
-            };
-            kind.error(format!("cannot start `{program}`"))
-                .because(error)
-        })?;
+        .map_err(|error| cannot_start(&program, error))?;
     tracing::debug!(program, pid = child.id(), "started");
     let status = wait_or_end(child, shutdown.requested(), grace)
         .await

@@ -6,10 +6,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// What each part may import of the crate. A part is a folder or a file directly below `src`.
-const IMPORTS: [(&str, &[&str]); 20] = [
+const IMPORTS: [(&str, &[&str]); 21] = [
     // The floor.
     ("error", &[]),
     ("secret", &[]),
+    ("private_dir", &[]),
     ("clock", &[]),
     ("shutdown", &["error"]),
     ("http", FLOOR),
@@ -50,7 +51,15 @@ const IMPORTS: [(&str, &[&str]); 20] = [
     ("lib", &["*"]),
 ];
 
-const FLOOR: &[&str] = &["error", "secret", "clock", "shutdown", "http", "refresh"];
+const FLOOR: &[&str] = &[
+    "error",
+    "secret",
+    "clock",
+    "shutdown",
+    "http",
+    "private_dir",
+    "refresh",
+];
 const EVERYTHING_BELOW: &[&str] = &[
     "error", "secret", "clock", "shutdown", "http", "refresh", "auth", "catalog", "cloudsql",
     "tunnel", "sql", "launch", "config", "target", "audit", "ui",

@@ -11,6 +11,7 @@ use super::running::Running;
 use super::{EngineArg, profile};
 use crate::app::App;
 use crate::error::{ErrorKind, Result, ResultExt as _};
+use crate::private_dir;
 use crate::sandbox::{Options, Sandbox, company};
 use crate::ui::Ui;
 
@@ -75,7 +76,9 @@ pub(super) async fn run(args: UpArgs, app: &App, ui: &mut Ui) -> Result<u8> {
         return Ok(0);
     }
     let dir = Running::dir(state);
-    create_private_dir(&dir)?;
+    private_dir::create(&dir).or_fail(ErrorKind::CannotCreate, || {
+        format!("cannot make `{}`", dir.display())
+    })?;
     if args.detach {
         start_in_background(&args, &dir)?;
         ui.status("the sandbox is running in the background; `bsql sandbox down` ends it");
@@ -131,16 +134,6 @@ fn say_next(ui: &Ui, config_file: &Path) {
     ui.status(&format!(
         "next:\n  bsql login{flag}\n  bsql ls{flag}\n  bsql connect payments-staging{flag}"
     ));
-}
-
-fn create_private_dir(dir: &Path) -> Result<()> {
-    let mut builder = fs::DirBuilder::new();
-    builder.recursive(true);
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(dir).or_fail(ErrorKind::CannotCreate, || {
-        format!("cannot make `{}`", dir.display())
-    })
 }
 
 /// Starts this program again without the terminal and waits until it is ready. What it says goes to `log`.

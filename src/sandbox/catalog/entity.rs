@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::refs::canonical;
 use super::search::SearchRow;
+use crate::sandbox::pki::hex;
 
 /// An entity and its rows in the search index.
 #[derive(Debug)]
@@ -138,14 +139,6 @@ fn related(
         }
     }
     Ok(found)
-}
-
-fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }
 
 #[cfg(test)]
