@@ -17,6 +17,7 @@
 mod app;
 pub mod audit;
 pub mod auth;
+pub mod buffers;
 pub mod catalog;
 mod cli;
 pub mod clock;

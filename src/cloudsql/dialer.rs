@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use jiff::SignedDuration;
 use rustls::{AlertDescription, CertificateError, OtherError};
-use tokio::io::{AsyncRead, AsyncWrite, BufReader, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
@@ -20,6 +20,7 @@ use super::credentials::CredentialSource;
 use super::engine::IpType;
 use super::info::{Address, ConnectionInfo, ConnectionInfoSource};
 use super::verify::WrongServer;
+use crate::buffers::{Buffers, ReadAhead};
 use crate::clock::Clock;
 use crate::error::{Error, ErrorKind, Result};
 use crate::refresh::RefreshCache;
@@ -34,8 +35,6 @@ const KEEPALIVE: Duration = Duration::from_secs(30);
 /// Info that is younger will not have changed, and asking again for every connection of a pool would use up the quota of
 /// 180 calls a minute. As Google's connectors.
 const SETTLED: SignedDuration = SignedDuration::from_secs(30);
-/// rustls by itself reads 4 KiB at a time, so a TLS record takes five system calls.
-const READ_BUFFER: usize = 64 * 1024;
 
 /// Opens authenticated streams to one instance.
 #[derive(Debug)]
@@ -46,6 +45,7 @@ pub struct Dialer<C: CredentialSource> {
     clock: Clock,
     /// Set by a connection whose certificate the instance refused: in TLS 1.3 that shows only after the handshake.
     refused: Arc<AtomicBool>,
+    buffers: Arc<Buffers>,
 }
 
 /// Why a connection could not be opened.
@@ -66,6 +66,7 @@ impl<C: CredentialSource> Dialer<C> {
             port,
             clock,
             refused: Arc::default(),
+            buffers: Arc::default(),
         }
     }
 
@@ -96,7 +97,8 @@ impl<C: CredentialSource> Dialer<C> {
         let tcp = open_tcp(info, address, self.port)
             .await
             .map_err(Failure::Network)?;
-        let tcp = BufReader::with_capacity(READ_BUFFER, tcp);
+        // rustls by itself reads 4 KiB at a time, so a TLS record takes five system calls.
+        let tcp = ReadAhead::new(tcp, Arc::clone(&self.buffers));
         let handshake = TlsConnector::from(Arc::clone(&info.tls)).connect(info.server_name(), tcp);
         let place = place(address, self.port);
         match timeout(HANDSHAKE_TIMEOUT, handshake).await {
@@ -267,7 +269,7 @@ fn alert_meaning(alert: AlertDescription) -> String {
 /// A stream to the instance.
 #[derive(Debug)]
 pub struct Connection {
-    tls: TlsStream<BufReader<TcpStream>>,
+    tls: TlsStream<ReadAhead<TcpStream>>,
     /// Whether the instance has sent anything yet.
     heard: bool,
     refused: Arc<AtomicBool>,

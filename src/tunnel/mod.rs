@@ -14,6 +14,8 @@ mod listener;
 mod peer;
 pub mod pgwire;
 #[cfg(unix)]
+mod pump;
+#[cfg(unix)]
 mod serve;
 #[cfg(unix)]
 mod session;

@@ -16,6 +16,7 @@ use super::listener::SocketListener;
 use super::peer::Peer;
 use super::session::{self, Outcome};
 use super::{Dial, Endpoint, Startup};
+use crate::buffers::Buffers;
 use crate::error::Result;
 
 /// The first wait after `accept` failed, doubled each time: usually the process has no file descriptors left.
@@ -34,6 +35,7 @@ struct Shared<D> {
     dialer: Arc<D>,
     startup: Startup,
     counts: Counts,
+    buffers: Arc<Buffers>,
 }
 
 #[derive(Debug, Default)]
@@ -71,6 +73,7 @@ impl<D: Dial> Tunnel<D> {
                 dialer,
                 startup,
                 counts: Counts::default(),
+                buffers: Arc::default(),
             }),
         })
     }
@@ -149,7 +152,13 @@ impl<D: Dial> Tunnel<D> {
 async fn serve_one<D: Dial>(stream: UnixStream, shared: Arc<Shared<D>>, force: CancellationToken) {
     tracing::debug!("opened");
     let counts = &shared.counts;
-    let session = session::run(stream, &*shared.dialer, &shared.startup, &counts.traffic);
+    let session = session::run(
+        stream,
+        &*shared.dialer,
+        &shared.startup,
+        &counts.traffic,
+        &shared.buffers,
+    );
     let outcome = tokio::select! {
         biased;
         outcome = session => outcome,

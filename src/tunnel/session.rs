@@ -1,6 +1,7 @@
 //! One connection, from the local program's first packet to the last byte.
 
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
@@ -8,7 +9,9 @@ use tokio::time::timeout;
 
 use super::counted::{Counted, Traffic};
 use super::pgwire::{FirstPacket, Malformed, NOT_ENCRYPTED, Refusal, StartupMessage};
+use super::pump::pump;
 use super::{Dial, Startup};
+use crate::buffers::Buffers;
 use crate::error::{Error, ErrorKind, Result, ResultExt as _};
 
 /// For the local program to say what it wants, and for the database to say anything at all: PostgreSQL's own
@@ -16,10 +19,6 @@ use crate::error::{Error, ErrorKind, Result, ResultExt as _};
 const START_TIMEOUT: Duration = Duration::from_secs(60);
 /// For a cancel request, which the server answers by closing.
 const CANCEL_TIMEOUT: Duration = Duration::from_secs(10);
-/// One buffer each way. tokio's default of 8 KiB makes TLS records of half their size, and a tunnel that is slower than
-/// Google's proxy; 64 KiB makes it faster, and more gains nothing.
-const BUFFER: usize = 64 * 1024;
-
 /// How a connection went.
 #[derive(Debug)]
 pub(super) enum Outcome {
@@ -39,6 +38,7 @@ pub(super) async fn run<S, D>(
     dialer: &D,
     startup: &Startup,
     traffic: &Traffic,
+    buffers: &Arc<Buffers>,
 ) -> Outcome
 where
     S: AsyncRead + AsyncWrite + Unpin,
@@ -50,7 +50,7 @@ where
     let outcome = match first {
         Ok(Some(Ok(FirstPacket::Startup(message)))) => {
             let message = message.adjusted(startup);
-            connect(&mut local, dialer, &message, traffic).await
+            connect(&mut local, dialer, &message, traffic, buffers).await
         }
         Ok(Some(Ok(FirstPacket::CancelRequest(packet)))) => cancel(dialer, &packet).await,
         // The requests for encryption are answered by the time a first packet is returned; a second one is an offence.
@@ -102,12 +102,13 @@ async fn connect<S, D>(
     dialer: &D,
     message: &StartupMessage,
     traffic: &Traffic,
+    buffers: &Arc<Buffers>,
 ) -> Result<Outcome>
 where
     S: AsyncRead + AsyncWrite + Unpin,
     D: Dial,
 {
-    let mut first = vec![0; BUFFER];
+    let mut first = buffers.take();
     let opened = async {
         let mut remote = dialer.dial().await?;
         let read = send_startup(&mut remote, message, &mut first);
@@ -128,8 +129,8 @@ where
     let pumped = async {
         local.write_all(&first[..read]).await?;
         local.flush().await?;
-        drop(first);
-        tokio::io::copy_bidirectional_with_sizes(&mut local, &mut remote, BUFFER, BUFFER).await
+        buffers.give(first);
+        pump(&mut local, &mut remote, buffers).await
     };
     // Whoever broke it off, both sides know; clients that are killed do it all the time.
     if let Err(error) = pumped.await {
@@ -251,7 +252,8 @@ mod tests {
             client.read_to_end(&mut answer).await.unwrap();
             answer
         };
-        tokio::join!(program, run(local, &nobody, &ada, &traffic))
+        let buffers = Arc::default();
+        tokio::join!(program, run(local, &nobody, &ada, &traffic, &buffers))
     }
 
     fn packet(rest: &[u8]) -> Vec<u8> {
@@ -327,7 +329,9 @@ mod tests {
             client.read_to_end(&mut answer).await.unwrap();
             answer
         };
-        let (answer, outcome) = tokio::join!(rest, run(local, &dialer, &ada, &traffic));
+        let buffers = Arc::default();
+        let session = run(local, &dialer, &ada, &traffic, &buffers);
+        let (answer, outcome) = tokio::join!(rest, session);
         let fields = fields(&answer);
         assert!(fields.contains(&('C', "08006".to_owned())));
         assert!(fields.contains(&('M', "bsql: the database did not answer".to_owned())));

@@ -6,12 +6,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// What each part may import of the crate. A part is a folder or a file directly below `src`.
-const IMPORTS: [(&str, &[&str]); 21] = [
+const IMPORTS: [(&str, &[&str]); 22] = [
     // The floor.
     ("error", &[]),
     ("secret", &[]),
     ("private_dir", &[]),
     ("clock", &[]),
+    ("buffers", &[]),
     ("shutdown", &["error"]),
     ("http", FLOOR),
     ("refresh", FLOOR),
@@ -27,6 +28,7 @@ const IMPORTS: [(&str, &[&str]); 21] = [
             "shutdown",
             "http",
             "refresh",
+            "buffers",
             "tunnel::Dial",
         ],
     ),
@@ -59,6 +61,7 @@ const FLOOR: &[&str] = &[
     "http",
     "private_dir",
     "refresh",
+    "buffers",
 ];
 const EVERYTHING_BELOW: &[&str] = &[
     "error", "secret", "clock", "shutdown", "http", "refresh", "auth", "catalog", "cloudsql",
