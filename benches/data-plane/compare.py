@@ -1,0 +1,192 @@
+"""Measures bsql and cloud-sql-proxy in alternating rounds, see run.sh."""
+
+import json
+import os
+import re
+import signal
+import socket
+import statistics
+import struct
+import subprocess
+import sys
+import tempfile
+import time
+import tomllib
+import urllib.parse
+import urllib.request
+from pathlib import Path
+
+INSTANCE = "acme-staging:europe-west1:payments"
+NAME = "payments-staging"
+USER = "ada@acme.example"
+ROUNDS = int(sys.argv[1])
+COPY_ROWS = 400_000  # of 1,001 bytes
+SECONDS = 2  # of each pgbench run
+IDLE = int(os.environ.get("IDLE", "80"))  # connections; PostgreSQL's own limit is 100
+GIGABYTE = 1e9
+TICK = os.sysconf("SC_CLK_TCK")
+
+with open(os.environ["BSQL_CONFIG"], "rb") as file:
+    ENDPOINTS = tomllib.load(file)["profiles"]["sandbox"]["google"]["endpoints"]
+
+
+def token(scope):
+    """An access token of the sandbox's Google, as gcloud would have it."""
+    form = {
+        "grant_type": "refresh_token",
+        "client_id": "proxy",
+        "client_secret": "proxy",
+        "refresh_token": "sbx-secret-google-refresh-ada",
+        "scope": f"https://www.googleapis.com/auth/{scope}",
+    }
+    url = ENDPOINTS["sts"].rstrip("/") + "/token"
+    with urllib.request.urlopen(url, urllib.parse.urlencode(form).encode()) as answer:
+        return json.load(answer)["access_token"]
+
+
+def wait_for(condition, what):
+    end = time.monotonic() + 60
+    while not condition():
+        if time.monotonic() > end:
+            sys.exit(f"60 s without {what}")
+        time.sleep(0.01)
+
+
+class Contender:
+    """A program that lends a Unix socket."""
+
+    def __init__(self, name, process, host, port):
+        self.name, self.process = name, process
+        self.env = os.environ | {"PGHOST": host, "PGPORT": str(port), "PGUSER": USER, "PGDATABASE": "payments"}
+        self.path = f"{host}/.s.PGSQL.{port}"
+
+    def cpu(self):
+        """CPU seconds so far."""
+        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rsplit(") ", 1)[1].split()
+        return (int(fields[11]) + int(fields[12])) / TICK
+
+    def resident(self):
+        """Resident memory in MB."""
+        status = Path(f"/proc/{self.process.pid}/status").read_text()
+        return int(re.search(r"VmRSS:\s+(\d+)", status)[1]) / 1000
+
+
+def start_bsql(dir):
+    hold = dir / "hold"
+    hold.write_text(f'#!/bin/sh\necho "$PGHOST $PGPORT" >{dir}/endpoint.new && mv {dir}/endpoint.new {dir}/endpoint\nexec sleep 100000\n')
+    hold.chmod(0o755)
+    process = subprocess.Popen([os.environ["BSQL"], "connect", NAME, "--client", hold])
+    wait_for((dir / "endpoint").exists, "bsql's socket")
+    host, port = (dir / "endpoint").read_text().split()
+    return Contender("bsql", process, host, port)
+
+
+def start_proxy(dir):
+    flags = ["--sqladmin-api-endpoint", ENDPOINTS["sql_admin"], "--token", token("sqlservice.admin"), "--quiet"]
+    flags += ["--auto-iam-authn", "--login-token", token("sqlservice.login"), "--unix-socket", dir]
+    process = subprocess.Popen([os.environ["PROXY"], *flags, INSTANCE], stdout=subprocess.DEVNULL)
+    host = f"{dir}/{INSTANCE}"
+    wait_for(Path(f"{host}/.s.PGSQL.5432").exists, "the proxy's socket")
+    return Contender("cloud-sql-proxy", process, host, 5432)
+
+
+def run(contender, *command, stdin=subprocess.DEVNULL):
+    return subprocess.run(command, env=contender.env, check=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=stdin).stdout
+
+
+def copy_out(contender, _dir):
+    sql = f"copy (select repeat('x', 1000) from generate_series(1, {COPY_ROWS})) to stdout"
+    cpu, began = contender.cpu(), time.monotonic()
+    subprocess.run(["psql", "-XAtqc", sql], env=contender.env, check=True, stdout=subprocess.DEVNULL)
+    seconds, gigabytes = time.monotonic() - began, COPY_ROWS * 1001 / GIGABYTE
+    return {"down MB/s": gigabytes * 1000 / seconds, "down CPU s/GB": (contender.cpu() - cpu) / gigabytes}
+
+
+def copy_in(contender, dir):
+    rows = dir / "rows"
+    if not rows.exists():
+        rows.write_bytes((b"x" * 1000 + b"\n") * (COPY_ROWS // 4))
+    sql = "create temp table rows (t text); copy rows from stdin where false"
+    cpu, began = contender.cpu(), time.monotonic()
+    with rows.open("rb") as file:
+        run(contender, "psql", "-XAtqc", sql, stdin=file)
+    seconds, gigabytes = time.monotonic() - began, rows.stat().st_size / GIGABYTE
+    return {"up MB/s": gigabytes * 1000 / seconds, "up CPU s/GB": (contender.cpu() - cpu) / gigabytes}
+
+
+def pgbench(contender, dir, clients, *flags):
+    script = dir / "select.sql"
+    script.write_text("select 1;\n")
+    cpu = contender.cpu()
+    out = run(contender, "pgbench", "-n", "-f", script, "-T", str(SECONDS), "-c", str(clients), *flags).decode()
+    done = int(re.search(r"actually processed: (\d+)", out)[1])
+    rate = float(re.search(r"tps = (\S+)", out)[1])
+    return rate, (contender.cpu() - cpu) / done * 1e6
+
+
+def selects(clients):
+    def measure(contender, dir):
+        rate, cpu = pgbench(contender, dir, clients, "-M", "prepared")
+        return {f"{clients} clients: latency ms": clients / rate * 1000, f"{clients} clients: CPU us/query": cpu}
+
+    return measure
+
+
+def connects(contender, dir):
+    rate, cpu = pgbench(contender, dir, 4, "-C")
+    return {"connections/s": rate, "CPU us/connection": cpu}
+
+
+def idle(contender, _dir):
+    """Memory with idle sessions, each of which has said a word."""
+    parameters = f"user\0{USER}\0database\0payments\0\0".encode()
+    hello = struct.pack("!II", len(parameters) + 8, 196608) + parameters
+    sessions = []
+    for _ in range(IDLE):
+        session = socket.socket(socket.AF_UNIX)
+        session.connect(contender.path)
+        session.sendall(hello)
+        sessions.append(session)
+    for session in sessions:
+        while not (answer := session.recv(65536)).endswith(b"Z\0\0\0\5I"):
+            assert answer, "a session was refused"
+    resident = contender.resident()
+    for session in sessions:
+        session.close()
+    return {f"MB with {IDLE} idle sessions": resident}
+
+
+def main():
+    with tempfile.TemporaryDirectory() as name:
+        dir = Path(name)
+        subprocess.run([os.environ["BSQL"], "login", "--no-browser", "--flow", "device"], check=True, stderr=subprocess.DEVNULL)
+        contenders = [start_bsql(dir), start_proxy(dir)]
+        figures = {}
+
+        def note(contender, found):
+            for what, value in found.items():
+                figures.setdefault(what, {}).setdefault(contender.name, []).append(value)
+
+        try:
+            for contender in contenders:
+                run(contender, "psql", "-XAtqc", "select 1")  # The first connection asks Google; the others do not.
+                note(contender, {"MB without sessions": contender.resident()})
+            for measure in (copy_out, copy_in, selects(1), selects(32), connects):
+                for round in range(ROUNDS + 1):
+                    for contender in contenders if round % 2 else reversed(contenders):
+                        found = measure(contender, dir)
+                        if round:  # The first one warms up.
+                            note(contender, found)
+            for contender in contenders:
+                note(contender, idle(contender, dir))
+        finally:
+            for contender in contenders:
+                contender.process.send_signal(signal.SIGTERM)
+                contender.process.wait()
+    print(f"{'':<28} {'bsql':>10} {'proxy':>10} {'ratio':>7}   medians of {ROUNDS} alternating rounds, {os.cpu_count()} CPUs")
+    for what, by_name in figures.items():
+        ours, theirs = (statistics.median(by_name[contender.name]) for contender in contenders)
+        print(f"{what:<28} {ours:>10.2f} {theirs:>10.2f} {ours / theirs:>7.2f}")
+
+
+main()
