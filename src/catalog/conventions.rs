@@ -1,7 +1,7 @@
 //! How a company writes databases into its catalog. Backstage itself has no words for databases, instances or
 //! environments, so these are conventions; docs/catalog.md is for the people who keep the catalog.
 
-use super::entity::Entity;
+use super::entity::{Entity, Metadata};
 
 /// Annotations that hold `project:region:instance`, the first hit wins. bsql's own comes first; nobody else had one to
 /// follow.
@@ -23,6 +23,12 @@ const DATABASE_TYPES: [&str; 8] = [
     "postgresql",
     "mysql",
 ];
+
+/// What bsql's own annotations start with.
+pub(super) const PREFIX: &str = "bsql.dev/";
+
+/// Labels and annotations that hold the environment, the first hit wins.
+const ENVIRONMENT_KEYS: [&str; 3] = ["environment", "env", "bsql.dev/environment"];
 
 /// Other annotations that only a Cloud SQL instance has, see [`crate::target`].
 const INSTANCE_PART_ANNOTATIONS: [&str; 2] = [
@@ -61,6 +67,8 @@ pub struct Conventions {
     pub database_types: Vec<String>,
     /// The environments there are.
     pub environments: Environments,
+    /// Whether people own what the groups above theirs own.
+    pub include_parent_groups: bool,
 }
 
 impl Default for Conventions {
@@ -69,6 +77,7 @@ impl Default for Conventions {
             instance_annotations: INSTANCE_ANNOTATIONS.map(str::to_owned).to_vec(),
             database_types: DATABASE_TYPES.map(str::to_owned).to_vec(),
             environments: Environments::default(),
+            include_parent_groups: false,
         }
     }
 }
@@ -90,6 +99,14 @@ impl Conventions {
             .any(|key| entity.annotation(key).is_some())
     }
 
+    /// The environment that an annotation such as `bsql.dev/staging.instance-connection-name` is about, and what it says
+    /// of it.
+    pub(super) fn of_environment<'a>(&self, key: &'a str) -> Option<(String, &'a str)> {
+        let (environment, what) = key.strip_prefix(PREFIX)?.split_once('.')?;
+        let named = || (self.environments.named(environment), what);
+        (!environment.is_empty()).then(named)
+    }
+
     /// The annotations any of which makes an entity a database.
     pub(super) fn telling_annotations(&self) -> impl Iterator<Item = &str> {
         self.instance_annotations
@@ -105,6 +122,7 @@ impl Conventions {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Environments {
     names: Vec<String>,
+    keys: Vec<String>,
 }
 
 impl Default for Environments {
@@ -119,7 +137,15 @@ impl Environments {
         let names = names.into_iter().map(|name| name.into().to_lowercase());
         Self {
             names: names.collect(),
+            keys: ENVIRONMENT_KEYS.map(str::to_owned).to_vec(),
         }
+    }
+
+    /// These environments, read from other labels and annotations than the usual ones; the first hit wins.
+    #[must_use]
+    pub fn read_from(mut self, keys: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        self.keys = keys.into_iter().map(Into::into).collect();
+        self
     }
 
     /// The environment that `word` is a name or a short form of.
@@ -146,16 +172,41 @@ impl Environments {
             .map_or_else(|| word.to_lowercase(), str::to_owned)
     }
 
-    /// The environment of an entity. Backstage's model has none; the first of these that says something wins: label
-    /// `environment`, label `env`, annotation `bsql.dev/environment`, a tag, the end of the name, the namespace.
+    /// All words for an environment, its own name first.
+    pub(super) fn words_for<'a>(&self, environment: &'a str) -> impl Iterator<Item = &'a str> {
+        let same = SAME_ENVIRONMENT
+            .iter()
+            .filter(move |words| {
+                words
+                    .iter()
+                    .any(|word| word.eq_ignore_ascii_case(environment))
+            })
+            .flat_map(|words| words.iter().copied())
+            .filter(|word| self.known(word) == Some(environment) && *word != environment);
+        let same: Vec<&str> = same.collect();
+        std::iter::once(environment).chain(same)
+    }
+
+    /// Writes the environment to where [`of`](Self::of) reads it first.
+    pub(super) fn set(&self, metadata: &mut Metadata, environment: &str) {
+        let key = self
+            .keys
+            .first()
+            .map_or(ENVIRONMENT_KEYS[0], String::as_str);
+        metadata
+            .labels
+            .insert(key.to_owned(), environment.to_owned());
+    }
+
+    /// The environment of an entity. Backstage's model has none; the first of these that says something wins: a label or an
+    /// annotation with one of the keys for it, by default `environment`, `env` and `bsql.dev/environment`, a tag, the end
+    /// of the name, the namespace.
     ///
-    /// The first three may say anything. The others are read only as far as they name a known environment. What says
+    /// Labels and annotations may say anything. The others are read only as far as they name a known environment. What says
     /// two environments at once says none.
     pub fn of(&self, entity: &Entity) -> Option<String> {
-        let stated = entity
-            .label("environment")
-            .or_else(|| entity.label("env"))
-            .or_else(|| entity.annotation("bsql.dev/environment"));
+        let mut keys = self.keys.iter();
+        let stated = keys.find_map(|key| entity.label(key).or_else(|| entity.annotation(key)));
         if let Some(stated) = stated {
             return Some(self.named(stated));
         }

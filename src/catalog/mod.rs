@@ -10,9 +10,11 @@ mod entity;
 mod lookup;
 mod refusal;
 mod sign_in;
+#[cfg(test)]
+mod stand_in;
 
-pub use client::{BearerSource, CatalogClient, Person};
+pub use client::{BearerSource, CatalogClient, Pages, Person, Selection};
 pub use conventions::{Conventions, Environments};
 pub use entity::{Entity, EntityRef, Link, Metadata, Relation};
-pub use lookup::find_database;
+pub use lookup::{FindOptions, ambiguous, find_database, find_databases};
 pub use sign_in::{IapTokens, OAUTH_SCOPES, OAuthEndpoints, TokenCommand};

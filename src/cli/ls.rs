@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::Output;
 use super::login::signed_in;
 use crate::app::App;
-use crate::catalog::{Entity, EntityRef};
+use crate::catalog::{Entity, EntityRef, Selection};
 use crate::error::{ErrorKind, Result, ResultExt as _, printable};
 use crate::target::DatabaseTarget;
 use crate::ui::{Table, Ui};
@@ -40,14 +40,20 @@ pub(crate) async fn run(args: LsArgs, app: &App, ui: &mut Ui) -> Result<u8> {
 
     let listing = async {
         if args.all {
-            return Ok((catalog.databases().await?, "in the catalog".to_owned()));
+            let everything = catalog.databases(&Selection::default()).all().await?;
+            return Ok((everything, "in the catalog".to_owned()));
         }
+        let owned_by = |owners: Vec<EntityRef>| {
+            let selection = Selection {
+                owners: Some(owners),
+                system: None,
+            };
+            catalog.databases(&selection).all()
+        };
         if let Some(owner) = &args.owner {
             let owner = EntityRef::parse(owner, "group")?;
             return Ok((
-                catalog
-                    .databases_owned_by(std::slice::from_ref(&owner))
-                    .await?,
+                owned_by(vec![owner.clone()]).await?,
                 format!("of {}", short(&owner)),
             ));
         }
@@ -67,7 +73,7 @@ pub(crate) async fn run(args: LsArgs, app: &App, ui: &mut Ui) -> Result<u8> {
             format!(" and {}", groups.join(", "))
         };
         Ok((
-            catalog.databases_owned_by(&person.owners()).await?,
+            owned_by(person.owners()).await?,
             format!("of {}{teams}", person.entity_ref.name),
         ))
     };

@@ -224,7 +224,7 @@ mod tests {
             Conventions::default(),
         );
         for _ in 0..2 {
-            client.databases().await.unwrap();
+            client.named("x").await.unwrap();
         }
         let requests = server.requests();
         let paths: Vec<&str> = requests
