@@ -18,6 +18,8 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 /// As Google's connectors: five attempts in all, see [`back_off`].
 const ATTEMPTS: u32 = 5;
+/// How long a service may ask to wait for bsql to do so by itself; longer waits are for the person to decide.
+const LONGEST_WAIT: Duration = Duration::from_secs(5);
 /// No service bsql asks for one thing answers with more.
 const BODY_LIMIT: usize = 16 * 1024 * 1024;
 
@@ -81,7 +83,8 @@ impl HttpClient {
         Ok(answer)
     }
 
-    /// Sends an idempotent `request` as [`send`](Self::send) does, again while the service answers with 5xx.
+    /// Sends an idempotent `request` as [`send`](Self::send) does, again while the service answers with 5xx, or with 429 and
+    /// a short time to wait.
     ///
     /// Transport errors are not retried: the person sees them at once and knows more about the network than bsql.
     pub async fn send_idempotent(&self, service: &str, request: RequestBuilder) -> Result<Answer> {
@@ -91,10 +94,10 @@ impl HttpClient {
                 .try_clone()
                 .expect("the bodies of API requests are in memory");
             let answer = self.send(service, this_one).await?;
-            if !answer.status.is_server_error() || attempt == ATTEMPTS {
-                return Ok(answer);
-            }
-            let wait = back_off(attempt);
+            let wait = match wait_before_asking_again(&answer, attempt) {
+                Some(wait) if attempt < ATTEMPTS => wait,
+                _ => return Ok(answer),
+            };
             tracing::info!(
                 service,
                 status = answer.status.as_u16(),
@@ -105,6 +108,15 @@ impl HttpClient {
             attempt += 1;
         }
     }
+}
+
+/// `None` when asking again would help nobody.
+fn wait_before_asking_again(answer: &Answer, attempt: u32) -> Option<Duration> {
+    if answer.status.is_server_error() {
+        return Some(back_off(attempt));
+    }
+    let asked_for = answer.retry_after().map(Duration::from_secs);
+    asked_for.filter(|wait| answer.status == StatusCode::TOO_MANY_REQUESTS && *wait <= LONGEST_WAIT)
 }
 
 /// A whole answer.
@@ -250,6 +262,35 @@ mod tests {
         ] {
             assert!(require_secure(&bad.parse().unwrap()).is_err(), "{bad}");
         }
+    }
+
+    #[tokio::test]
+    async fn a_short_wait_is_waited_and_a_long_one_told() {
+        use std::sync::atomic::{AtomicUsize, Ordering};
+
+        use crate::loopback::{Response, Server};
+
+        for (retry_after, requests) in [("0", 2), ("1", 2), ("6", 1), ("soon", 1)] {
+            let asked = AtomicUsize::new(0);
+            let server = Server::start(move |_| match asked.fetch_add(1, Ordering::SeqCst) {
+                0 => Response::new(429, "text/plain", "").header("retry-after", retry_after),
+                _ => Response::new(200, "text/plain", ""),
+            })
+            .await;
+            let http = HttpClient::new(Vec::new()).unwrap();
+            let request = http.get(server.url().clone());
+            let answer = http.send_idempotent("it", request).await.unwrap();
+            assert_eq!(server.requests().len(), requests, "{retry_after}");
+            assert_eq!(answer.status == 200, requests > 1, "{retry_after}");
+        }
+        let server =
+            Server::start(|_| Response::new(429, "text/plain", "").header("retry-after", "0"))
+                .await;
+        let http = HttpClient::new(Vec::new()).unwrap();
+        let request = http.get(server.url().clone());
+        let answer = http.send_idempotent("it", request).await.unwrap();
+        assert_eq!(answer.status, 429);
+        assert_eq!(server.requests().len(), 5, "not for ever");
     }
 
     /// A server whose certificate a company's own CA has signed.
