@@ -11,8 +11,8 @@ use crate::error::{Error, ErrorKind, Result, printable};
 /// Project and instance by bsql's own names; the region is looked up.
 const PROJECT: &str = "bsql.dev/project";
 const INSTANCE: &str = "bsql.dev/instance";
-/// What @backtostage/plugin-catalog-backend-module-gcp writes when it imports instances. The instance itself is only in
-/// the link to the console.
+/// What @backtostage/plugin-catalog-backend-module-gcp writes when it imports instances. The instance itself is in the link
+/// to the console, and in the entity's name with a suffix.
 const IMPORTED_PROJECT: &str = "backtostage.app/google-project";
 const IMPORTED_VERSION: &str = "backtostage.app/google-sql-database-version";
 const DATABASE: &str = "bsql.dev/database";
@@ -137,6 +137,9 @@ impl Reading<'_> {
         match linked.as_slice() {
             [one] => Ok(one.clone()),
             [] => {
+                if let Some(imported) = self.imported_instance(conventions) {
+                    return Ok(imported);
+                }
                 let keys: Vec<String> = conventions
                     .instance_annotations
                     .iter()
@@ -169,6 +172,14 @@ impl Reading<'_> {
                     )))
             }
         }
+    }
+
+    /// The instance by the importer's name for it, which is the instance's with something behind it.
+    fn imported_instance(&self, conventions: &Conventions) -> Option<InstanceLocator> {
+        let project = self.entity.annotation(IMPORTED_PROJECT)?;
+        let name = &self.entity.metadata.name;
+        let instance = name.strip_suffix(&conventions.importer_suffix)?;
+        InstanceLocator::without_region(project, instance).ok()
     }
 
     fn engine(&self) -> Result<Option<Engine>> {
@@ -346,6 +357,51 @@ mod tests {
                 expected,
                 "{annotations} {links:?}"
             );
+        }
+    }
+
+    #[test]
+    fn what_the_importer_wrote() {
+        let imported = |name: &str, links: &[&str], suffix: &str| {
+            let mut entity = entity(&json!({ "backtostage.app/google-project": "p" }), links);
+            name.clone_into(&mut entity.metadata.name);
+            let conventions = Conventions {
+                importer_suffix: suffix.to_owned(),
+                ..Conventions::default()
+            };
+            DatabaseTarget::from_entity(&entity, &conventions)
+                .map(|target| target.instance.to_string())
+        };
+        let link = "https://console.cloud.google.com/sql/instances/ledger/overview?project=p";
+        let elsewhere = "https://console.cloud.google.com/sql/instances/ledger/overview?project=q";
+        for (name, links, suffix, expected) in [
+            (
+                "ledger-cloudsql",
+                vec![link],
+                "-cloudsql",
+                Some("p:?:ledger"),
+            ),
+            (
+                "other-cloudsql",
+                vec![link],
+                "-cloudsql",
+                Some("p:?:ledger"),
+            ),
+            ("ledger-cloudsql", vec![], "-cloudsql", Some("p:?:ledger")),
+            (
+                "ledger-cloudsql",
+                vec![elsewhere],
+                "-cloudsql",
+                Some("p:?:ledger"),
+            ),
+            ("ledger-pg", vec![], "-pg", Some("p:?:ledger")),
+            ("ledger", vec![], "", Some("p:?:ledger")),
+            ("ledger-cloudsql", vec![], "-pg", None),
+            ("-cloudsql", vec![], "-cloudsql", None),
+            ("ledger", vec![], "-cloudsql", None),
+        ] {
+            let found = imported(name, &links, suffix).ok();
+            assert_eq!(found.as_deref(), expected, "{name} {links:?} {suffix}");
         }
     }
 

@@ -7,7 +7,7 @@ use crate::catalog::{
     BearerSource, CatalogClient, Conventions, Environments, IapTokens, OAUTH_SCOPES,
     OAuthEndpoints, TokenCommand,
 };
-use crate::config::{BackstageAuth, Profile};
+use crate::config::{BackstageAuth, CatalogSettings, Profile};
 use crate::error::{ErrorKind, Result};
 use crate::http::HttpClient;
 use crate::secret::Secret;
@@ -90,6 +90,22 @@ async fn offers_backstage(
     offers
 }
 
+fn conventions(settings: &CatalogSettings) -> Conventions {
+    let mut environments = Environments::new(&settings.environments);
+    if let Some(keys) = &settings.environment_keys {
+        environments = environments.read_from(keys);
+    }
+    let usual = Conventions::default();
+    let or = |set: &Option<Vec<String>>, usual: Vec<String>| set.clone().unwrap_or(usual);
+    Conventions {
+        instance_annotations: or(&settings.instance_annotations, usual.instance_annotations),
+        database_types: or(&settings.database_types, usual.database_types),
+        environments,
+        importer_suffix: (settings.importer_suffix.clone()).unwrap_or(usual.importer_suffix),
+        include_parent_groups: settings.include_parent_groups,
+    }
+}
+
 impl App {
     /// The session at Backstage's own OAuth server, whether it is used or not.
     pub(crate) fn backstage_session(&self, profile: &Profile) -> Result<Session> {
@@ -165,13 +181,7 @@ impl App {
         session: &Session,
     ) -> Result<CatalogClient<CatalogTokens>> {
         let bearer = self.catalog_tokens(profile, session)?;
-        let mut conventions = Conventions {
-            environments: Environments::new(&profile.catalog.environments),
-            ..Conventions::default()
-        };
-        if let Some(annotations) = &profile.catalog.instance_annotations {
-            conventions.instance_annotations.clone_from(annotations);
-        }
+        let conventions = conventions(&profile.catalog);
         Ok(CatalogClient::new(
             self.http(profile)?,
             profile.backstage.url.clone(),

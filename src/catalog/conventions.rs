@@ -36,6 +36,9 @@ const INSTANCE_PART_ANNOTATIONS: [&str; 2] = [
     "backtostage.app/google-sql-database-version",
 ];
 
+/// The importer's default.
+const IMPORTER_SUFFIX: &str = "-cloudsql";
+
 /// Words that mean the same environment.
 const SAME_ENVIRONMENT: [&[&str]; 6] = [
     &["production", "prod", "prd", "live"],
@@ -67,6 +70,8 @@ pub struct Conventions {
     pub database_types: Vec<String>,
     /// The environments there are.
     pub environments: Environments,
+    /// What the importer of Cloud SQL instances puts behind their names.
+    pub importer_suffix: String,
     /// Whether people own what the groups above theirs own.
     pub include_parent_groups: bool,
 }
@@ -77,6 +82,7 @@ impl Default for Conventions {
             instance_annotations: INSTANCE_ANNOTATIONS.map(str::to_owned).to_vec(),
             database_types: DATABASE_TYPES.map(str::to_owned).to_vec(),
             environments: Environments::default(),
+            importer_suffix: IMPORTER_SUFFIX.to_owned(),
             include_parent_groups: false,
         }
     }
@@ -323,6 +329,30 @@ mod tests {
                 "{name} {extra}"
             );
         }
+    }
+
+    #[test]
+    fn a_companys_own_keys() {
+        let environments = Environments::default().read_from(["acme.example/stage", "tier"]);
+        for (extra, expected) in [
+            (json!({ "labels": { "environment": "production" } }), None),
+            (
+                json!({ "labels": { "tier": "prod" }, "annotations": { "acme.example/stage": "stg" } }),
+                Some("staging"),
+            ),
+            (json!({ "labels": { "tier": "prod" } }), Some("production")),
+        ] {
+            let found = environments.of(&resource("payments", &extra));
+            assert_eq!(found.as_deref(), expected, "{extra}");
+        }
+        let words: Vec<&str> = environments.words_for("production").collect();
+        assert_eq!(words, ["production", "prod", "prd", "live"]);
+        let words: Vec<&str> = environments.words_for("blue").collect();
+        assert_eq!(words, ["blue"]);
+        // Two environments of one meaning are two environments.
+        let both = Environments::new(["prod", "live"]);
+        let words: Vec<&str> = both.words_for("live").collect();
+        assert_eq!(words, ["live"]);
     }
 
     #[test]

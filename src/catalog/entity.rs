@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
 
@@ -102,9 +103,12 @@ impl Serialize for EntityRef {
 
 impl<'de> Deserialize<'de> for EntityRef {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?
-            .parse()
-            .map_err(serde::de::Error::custom)
+        let text = String::deserialize(deserializer)?;
+        // Not as strict as with what people type: a company may have loosened the rules for names.
+        match split(&text) {
+            (Some(kind), Some(namespace), name) => Ok(Self::new(kind, namespace, name)),
+            _ => Err(serde::de::Error::custom("not a whole entity reference")),
+        }
     }
 }
 
@@ -116,10 +120,10 @@ pub struct Entity {
     /// What every kind has.
     pub metadata: Metadata,
     /// What only this kind has.
-    #[serde(default, deserialize_with = "null_as_empty")]
+    #[serde(default, deserialize_with = "readable")]
     pub spec: serde_json::Map<String, Value>,
     /// Other entities this one has to do with. Canonical, unlike what is typed into `spec`.
-    #[serde(default, deserialize_with = "null_as_empty")]
+    #[serde(default, deserialize_with = "readable_items")]
     pub relations: Vec<Relation>,
 }
 
@@ -129,13 +133,25 @@ pub struct Metadata {
     /// The name within kind and namespace.
     pub name: String,
     /// The namespace, if it is not `default`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "readable",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub namespace: Option<String>,
     /// A name to show.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "readable",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub title: Option<String>,
     /// A sentence or two.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "readable",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub description: Option<String>,
     /// Short values to select by.
     #[serde(default, deserialize_with = "texts")]
@@ -144,10 +160,10 @@ pub struct Metadata {
     #[serde(default, deserialize_with = "texts")]
     pub annotations: BTreeMap<String, String>,
     /// Words.
-    #[serde(default, deserialize_with = "null_as_empty")]
+    #[serde(default, deserialize_with = "readable_items")]
     pub tags: Vec<String>,
     /// Where to read on.
-    #[serde(default, deserialize_with = "null_as_empty")]
+    #[serde(default, deserialize_with = "readable_items")]
     pub links: Vec<Link>,
 }
 
@@ -173,16 +189,29 @@ pub struct Relation {
     pub target_ref: String,
 }
 
-fn null_as_empty<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(
+/// The value, or as good as none where it is not what it should be: nothing that only describes is worth losing an entity.
+fn readable<'de, D: Deserializer<'de>, T: Default + DeserializeOwned>(
     deserializer: D,
 ) -> Result<T, D::Error> {
-    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
+    let value = Value::deserialize(deserializer)?;
+    Ok(serde_json::from_value(value).unwrap_or_default())
+}
+
+/// Those items of a list that are what they should be.
+fn readable_items<'de, D: Deserializer<'de>, T: DeserializeOwned>(
+    deserializer: D,
+) -> Result<Vec<T>, D::Error> {
+    let items: Vec<Value> = readable(deserializer)?;
+    let items = items.into_iter();
+    Ok(items
+        .filter_map(|item| serde_json::from_value(item).ok())
+        .collect())
 }
 
 /// Labels and annotations. They should be texts, but `true` and `5432` without quotes happen in YAML, and some
 /// companies' catalogs let them pass.
 fn texts<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<String, String>, D::Error> {
-    let values: BTreeMap<String, Value> = null_as_empty(deserializer)?;
+    let values: BTreeMap<String, Value> = readable(deserializer)?;
     let texts = values.into_iter().filter_map(|(key, value)| match value {
         Value::String(text) => Some((key, text)),
         Value::Bool(_) | Value::Number(_) => Some((key, value.to_string())),
@@ -195,6 +224,7 @@ impl Entity {
     /// The reference to this entity.
     pub fn entity_ref(&self) -> EntityRef {
         let namespace = self.metadata.namespace.as_deref();
+        let namespace = namespace.filter(|namespace| !namespace.is_empty());
         EntityRef::new(
             &self.kind,
             namespace.unwrap_or(DEFAULT_NAMESPACE),
@@ -345,6 +375,37 @@ mod tests {
             "system:default/payments"
         );
         assert_eq!(entity.related("dependencyOf").count(), 0);
+    }
+
+    #[test]
+    fn what_is_not_what_it_should_be_is_as_good_as_none() {
+        let entity: Entity = serde_json::from_value(json!({
+            "kind": "Resource",
+            "metadata": {
+                "name": "x/\u{1b}[31m\u{0}:\u{1F600}", "namespace": "", "title": 7, "description": ["x"],
+                "labels": ["environment"], "annotations": { "a": { "b": 1 }, "c": [1], "d": 5432, "e": null },
+                "tags": ["pg", 1, null], "links": [{ "title": "no url" }, "https://a.example", { "url": "u" }],
+            },
+            "spec": "database",
+            "relations": [{ "targetRef": "group:default/x" }, 1, { "type": "ownedBy", "targetRef": "group:default/y" }],
+        }))
+        .unwrap();
+        assert_eq!(entity.entity_ref().namespace, "default");
+        assert_eq!(entity.metadata.title, None);
+        assert_eq!(entity.metadata.description, None);
+        assert!(entity.metadata.labels.is_empty());
+        assert_eq!(entity.annotation("d"), Some("5432"));
+        assert_eq!(entity.metadata.annotations.len(), 1);
+        assert_eq!(entity.metadata.tags, ["pg"]);
+        assert_eq!(entity.metadata.links.len(), 1);
+        assert_eq!(entity.spec_type(), None);
+        assert_eq!(entity.owner().unwrap().name, "y");
+        let text = serde_json::to_string(&entity.entity_ref()).unwrap();
+        let again: EntityRef = serde_json::from_str(&text).unwrap();
+        assert_eq!(again, entity.entity_ref());
+        for wrong in ["\"x\"", "\"default/x\"", "7"] {
+            assert!(serde_json::from_str::<EntityRef>(wrong).is_err(), "{wrong}");
+        }
     }
 
     #[test]

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 
 use super::client::{BearerSource, CatalogClient};
@@ -29,6 +31,12 @@ impl BearerSource for Token {
     async fn bearer(&self) -> Result<Option<Secret>> {
         Ok(Some(Secret::from(self.0.expose().to_owned())))
     }
+}
+
+/// A token of this content that nobody has signed.
+pub(super) fn user_token(header: &Value, claims: &Value) -> Secret {
+    let [header, claims] = [header, claims].map(|part| URL_SAFE_NO_PAD.encode(part.to_string()));
+    Secret::from(format!("{header}.{claims}.c2ln"))
 }
 
 pub(super) fn client<B: BearerSource>(server: &Server, bearer: B) -> CatalogClient<B> {

@@ -93,6 +93,14 @@ pub struct CatalogSettings {
     pub environments: Vec<String>,
     /// Annotations that hold an instance connection name, first hit wins; `None` is the usual ones.
     pub instance_annotations: Option<Vec<String>>,
+    /// Values of `spec.type` that make a Resource a database; `None` is the usual ones.
+    pub database_types: Option<Vec<String>>,
+    /// Labels and annotations that hold the environment, first hit wins; `None` is the usual ones.
+    pub environment_keys: Option<Vec<String>>,
+    /// What the importer of Cloud SQL instances puts behind their names; `None` is the usual one.
+    pub importer_suffix: Option<String>,
+    /// Whether people own what the groups above theirs own.
+    pub include_parent_groups: bool,
 }
 
 /// Google.
@@ -285,6 +293,10 @@ impl Profile {
                     &["development", "staging", "production"],
                 )?,
                 instance_annotations: values.list("catalog.instance_annotations")?,
+                database_types: values.list("catalog.database_types")?,
+                environment_keys: values.list("catalog.environment_keys")?,
+                importer_suffix: values.text("catalog.importer_suffix")?,
+                include_parent_groups: values.flag("catalog.include_parent_groups")?,
             },
             google: Google {
                 credentials,

@@ -37,7 +37,7 @@ const fn key(path: &'static str, shape: Shape, meaning: &'static str) -> Key {
 }
 
 /// Keys of `[profiles.NAME]`. The variable for `identity.issuer` is `BSQL_IDENTITY_ISSUER`.
-pub const PROFILE_KEYS: [Key; 29] = [
+pub const PROFILE_KEYS: [Key; 33] = [
     key(
         "identity.issuer",
         Shape::Text,
@@ -112,6 +112,26 @@ pub const PROFILE_KEYS: [Key; 29] = [
         "catalog.instance_annotations",
         Shape::Texts,
         "annotations that hold an instance connection name, first hit wins",
+    ),
+    key(
+        "catalog.database_types",
+        Shape::Texts,
+        "values of `spec.type` that make a Resource a database; default database, cloudsql, postgresql and the like",
+    ),
+    key(
+        "catalog.environment_keys",
+        Shape::Texts,
+        "labels and annotations that hold the environment, first hit wins; default environment, env, bsql.dev/environment",
+    ),
+    key(
+        "catalog.importer_suffix",
+        Shape::Text,
+        "what the importer puts behind an instance's name; default -cloudsql",
+    ),
+    key(
+        "catalog.include_parent_groups",
+        Shape::Flag,
+        "whether you own what the groups above yours own; default false",
     ),
     key(
         "google.credentials",

@@ -61,13 +61,16 @@ impl<B: BearerSource> CatalogClient<B> {
     /// All databases there are.
     pub(in crate::catalog) fn database_query(&self) -> Query {
         let conventions = self.conventions();
-        let resources = vec![
-            Condition::any_of("kind", ["resource"]),
-            Condition::any_of("spec.type", &conventions.database_types),
-        ];
+        // Without any value a condition would hold for all.
+        let resources = (!conventions.database_types.is_empty()).then(|| {
+            vec![
+                Condition::any_of("kind", ["resource"]),
+                Condition::any_of("spec.type", &conventions.database_types),
+            ]
+        });
         let annotated = conventions
             .telling_annotations()
             .map(|key| vec![Condition::Exists(format!("metadata.annotations.{key}"))]);
-        Query::new(std::iter::once(resources).chain(annotated).collect())
+        Query::new(resources.into_iter().chain(annotated).collect())
     }
 }

@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use super::super::conventions::{Conventions, PREFIX};
 use super::super::entity::Entity;
 
+const INSTANCE: &str = "instance-connection-name";
+
 /// The databases that a component says it has: itself, and one for each environment it has annotations for, such as
 /// `bsql.dev/staging.instance-connection-name`.
 ///
@@ -21,9 +23,7 @@ pub(super) fn databases_on(component: &Entity, conventions: &Conventions) -> Vec
             said.insert(what, value);
         }
     }
-    environments.retain(|_, said| {
-        said.contains_key("instance-connection-name") || said.contains_key("instance")
-    });
+    environments.retain(|_, said| said.contains_key(INSTANCE) || said.contains_key("instance"));
     let itself = conventions
         .names_instance(component)
         .then(|| component.clone());
@@ -35,9 +35,11 @@ pub(super) fn databases_on(component: &Entity, conventions: &Conventions) -> Vec
             metadata.annotations.remove(key);
         }
         for (what, value) in said {
-            metadata
-                .annotations
-                .insert(format!("{PREFIX}{what}"), value.to_owned());
+            let key = match conventions.instance_annotations.first() {
+                Some(key) if what == INSTANCE => key.clone(),
+                _ => format!("{PREFIX}{what}"),
+            };
+            metadata.annotations.insert(key, value.to_owned());
         }
         conventions.environments.set(metadata, &environment);
         database
