@@ -34,6 +34,28 @@ fn by_component_and_environment_and_by_instance_connection_name() {
 }
 
 #[test]
+fn a_name_costs_the_catalog_two_requests_at_most() {
+    let env = TestEnv::signed_in("ada");
+    for (name, most) in [
+        ("payments-staging", 1),
+        ("resource:default/payments-staging", 1),
+        ("payments-api@staging", 2),
+        ("payments-api-staging", 2),
+    ] {
+        let run = env.bsql(&["-vv", "connect", name, "--dry-run"]).succeeds();
+        let asked = run
+            .stderr
+            .lines()
+            .filter(|line| line.contains("answered") && line.contains("/api/catalog/"));
+        let asked: Vec<&str> = asked.collect();
+        assert!(
+            (1..=most).contains(&asked.len()),
+            "{name}: {asked:#?}\n{run}"
+        );
+    }
+}
+
+#[test]
 fn what_the_importer_wrote_needs_no_configuration() {
     let env = TestEnv::signed_in("ada");
     let run = env
