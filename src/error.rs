@@ -190,6 +190,19 @@ pub const EXIT_CODES: [ExitCode; 15] = [
     ),
 ];
 
+/// The exit status of a check that did its work and found something: an answer, not an error.
+pub const ANSWER_NO: u8 = 1;
+
+/// The exit statuses that are no errors, and what they mean, for the documentation.
+pub const ANSWERS: [(u8, &str); 2] = [
+    (0, "it worked"),
+    (
+        ANSWER_NO,
+        "with `query` and `connect -c`: see `statement`; with `audit verify`: a line was changed or removed; \
+         with `lint`: there is something to mend",
+    ),
+];
+
 impl ErrorKind {
     /// The kind's row of the contract.
     pub fn row(self) -> &'static ExitCode {

@@ -26,6 +26,7 @@ pub mod config;
 pub mod error;
 pub mod http;
 pub mod launch;
+pub mod lint;
 #[cfg(test)]
 mod loopback;
 pub mod private_dir;

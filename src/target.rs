@@ -9,15 +9,15 @@ use crate::cloudsql::{Engine, InstanceConnectionName, InstanceLocator, IpType};
 use crate::error::{Error, ErrorKind, Result, printable};
 
 /// Project and instance by bsql's own names; the region is looked up.
-const PROJECT: &str = "bsql.dev/project";
-const INSTANCE: &str = "bsql.dev/instance";
+pub(crate) const PROJECT: &str = "bsql.dev/project";
+pub(crate) const INSTANCE: &str = "bsql.dev/instance";
 /// What @backtostage/plugin-catalog-backend-module-gcp writes when it imports instances. The instance itself is in the link
 /// to the console, and in the entity's name with a suffix.
-const IMPORTED_PROJECT: &str = "backtostage.app/google-project";
-const IMPORTED_VERSION: &str = "backtostage.app/google-sql-database-version";
-const DATABASE: &str = "bsql.dev/database";
-const ENGINE: &str = "bsql.dev/engine";
-const IP_TYPE: &str = "bsql.dev/ip-type";
+pub(crate) const IMPORTED_PROJECT: &str = "backtostage.app/google-project";
+pub(crate) const IMPORTED_VERSION: &str = "backtostage.app/google-sql-database-version";
+pub(crate) const DATABASE: &str = "bsql.dev/database";
+pub(crate) const ENGINE: &str = "bsql.dev/engine";
+pub(crate) const IP_TYPE: &str = "bsql.dev/ip-type";
 const EXPECTED_INSTANCE: &str = "`project:region:instance`";
 
 /// A database to connect to.

@@ -174,6 +174,11 @@ impl App {
         })
     }
 
+    /// How the profile's company writes databases into its catalog.
+    pub(crate) fn conventions(profile: &Profile) -> Conventions {
+        conventions(&profile.catalog)
+    }
+
     /// The profile's catalog, asked as the session's person.
     pub(crate) fn catalog(
         &self,
@@ -181,12 +186,11 @@ impl App {
         session: &Session,
     ) -> Result<CatalogClient<CatalogTokens>> {
         let bearer = self.catalog_tokens(profile, session)?;
-        let conventions = conventions(&profile.catalog);
         Ok(CatalogClient::new(
             self.http(profile)?,
             profile.backstage.url.clone(),
             bearer,
-            conventions,
+            Self::conventions(profile),
         ))
     }
 }

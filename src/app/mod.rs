@@ -112,6 +112,16 @@ impl App {
         Profile::read(name, &settings)
     }
 
+    /// The profile in use, if there is one, for what can do without. One that was named has to be there.
+    pub(crate) fn profile_if_any(&self, ui: &Ui) -> Result<Option<Profile>> {
+        let is_named =
+            self.profile_flag.is_some() || self.environment.text("BSQL_PROFILE").is_some();
+        match self.profile_in_use(&self.files()?) {
+            Err(_) if !is_named => Ok(None),
+            _ => self.profile(ui).map(Some),
+        }
+    }
+
     fn http(&self, profile: &Profile) -> Result<HttpClient> {
         self.http_trusting(profile.google.ca_file.as_ref())
     }

@@ -154,6 +154,16 @@ impl Environments {
         self
     }
 
+    /// The labels and annotations that hold the environment, in the order in which they are read.
+    pub fn keys(&self) -> impl Iterator<Item = &str> {
+        self.keys.iter().map(String::as_str)
+    }
+
+    /// Their names.
+    pub fn names(&self) -> &[String] {
+        &self.names
+    }
+
     /// The environment that `word` is a name or a short form of.
     pub fn known(&self, word: &str) -> Option<&str> {
         let same_as = |name: &str| {
@@ -211,7 +221,7 @@ impl Environments {
     /// Labels and annotations may say anything. The others are read only as far as they name a known environment. What says
     /// two environments at once says none.
     pub fn of(&self, entity: &Entity) -> Option<String> {
-        let mut keys = self.keys.iter();
+        let mut keys = self.keys();
         let stated = keys.find_map(|key| entity.label(key).or_else(|| entity.annotation(key)));
         if let Some(stated) = stated {
             return Some(self.named(stated));
@@ -234,7 +244,7 @@ impl Environments {
     }
 
     /// Splits `payments-staging` into `payments` and `staging`. An ending like `-db` behind the environment is left out.
-    pub(super) fn split_name<'a>(&self, name: &'a str) -> Option<(&'a str, &str)> {
+    pub(crate) fn split_name<'a>(&self, name: &'a str) -> Option<(&'a str, &str)> {
         let (before, last) = name.rsplit_once(['-', '_', '.'])?;
         if let Some(environment) = self.known(last) {
             return (!before.is_empty()).then_some((before, environment));

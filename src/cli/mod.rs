@@ -6,6 +6,7 @@ mod completions;
 mod config;
 mod connect;
 mod init;
+mod lint;
 mod login;
 mod logout;
 mod ls;
@@ -91,6 +92,7 @@ enum Command {
     Connect(connect::ConnectArgs),
     Query(query::QueryArgs),
     Audit(audit::AuditArgs),
+    Lint(lint::LintArgs),
     Init(init::InitArgs),
     Profile(profile::ProfileArgs),
     Config(config::ConfigArgs),
@@ -108,6 +110,7 @@ impl Command {
             Self::Show(args) => args.output.is_json(),
             Self::Query(args) => args.output.is_json(),
             Self::Audit(args) => args.is_json(),
+            Self::Lint(args) => args.is_json(),
             Self::Profile(args) => args.is_json(),
             #[cfg(feature = "sandbox")]
             Self::Sandbox(args) => args.is_json(),
@@ -126,6 +129,7 @@ impl Command {
             Self::Connect(args) => connect::run(args, app, ui).await,
             Self::Query(args) => query::run(args, app, ui).await,
             Self::Audit(args) => audit::run(args, app, ui),
+            Self::Lint(args) => lint::run(args, app, ui).await,
             Self::Init(args) => init::run(args, app, ui).await,
             Self::Profile(args) => profile::run(args, app, ui).await,
             Self::Config(args) => config::run(args, app, ui),

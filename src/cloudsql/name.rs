@@ -59,11 +59,43 @@ impl FromStr for InstanceConnectionName {
                     "`{}` is not an instance connection name",
                     printable(text)
                 ))
+                .because(anyhow::anyhow!("{}", malformed_parts(text).join(", ")))
                 .hint(
                     "write `project:region:instance`, as `gcloud sql instances describe` shows it",
                 )),
         }
     }
+}
+
+/// What is wrong with a text that is no connection name, part by part.
+fn malformed_parts(text: &str) -> Vec<String> {
+    let mut parts = text.rsplitn(3, ':');
+    let (instance, region, project) = (parts.next(), parts.next(), parts.next());
+    let Some(project) = project else {
+        let what = match (region, instance) {
+            (Some(project), Some(instance)) if is_id(project) && is_id(instance) => {
+                "the region is missing: this is the old form `project:instance`"
+            }
+            (Some(_), _) => "one of its three parts is missing",
+            (None, _) => "it has no colons",
+        };
+        return vec![what.to_owned()];
+    };
+    let parts = [
+        ("project", project),
+        ("region", region.unwrap_or_default()),
+        ("instance", instance.unwrap_or_default()),
+    ];
+    let malformed = |(what, part): (&str, &str)| match part {
+        "" => Some(format!("the {what} is empty")),
+        // The others hold no colon, and so they are ids if they are projects.
+        _ if is_project(part) => None,
+        _ if what == "project" && part.matches(':').count() > 1 => {
+            Some("it has too many colons".to_owned())
+        }
+        _ => Some(format!("the {what} cannot be `{}`", printable(part))),
+    };
+    parts.into_iter().filter_map(malformed).collect()
 }
 
 /// Where an instance is, as far as it is known: who registers it in the catalog may not know the region, and no API call
@@ -209,6 +241,33 @@ mod tests {
             "x p:r:i",
         ] {
             assert!(text.parse::<InstanceConnectionName>().is_err(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_name_part_by_part() {
+        for (text, causes) in [
+            ("", "it has no colons"),
+            ("payments", "it has no colons"),
+            (
+                "acme:payments",
+                "the region is missing: this is the old form `project:instance`",
+            ),
+            ("acme:", "one of its three parts is missing"),
+            ("p::i", "the region is empty"),
+            (
+                "pröject:eu west:i",
+                "the project cannot be `pröject`, the region cannot be `eu west`",
+            ),
+            ("a:b:c:d:e", "it has too many colons"),
+            ("p:r:i/j", "the instance cannot be `i/j`"),
+            (
+                "::",
+                "the project is empty, the region is empty, the instance is empty",
+            ),
+        ] {
+            let error = text.parse::<InstanceConnectionName>().unwrap_err();
+            assert_eq!(error.causes(), [causes], "{text}");
         }
     }
 

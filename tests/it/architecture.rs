@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// What each part may import of the crate. A part is a folder or a file directly below `src`.
-const IMPORTS: [(&str, &[&str]); 22] = [
+const IMPORTS: [(&str, &[&str]); 23] = [
     // The floor.
     ("error", &[]),
     ("secret", &[]),
@@ -44,6 +44,7 @@ const IMPORTS: [(&str, &[&str]); 22] = [
     ("config", FLOOR),
     // Joints.
     ("target", &["error", "catalog", "cloudsql"]),
+    ("lint", &["error", "catalog", "cloudsql", "target"]),
     ("audit", FLOOR),
     ("ui", &["error", "auth", "sql"]),
     // The top.

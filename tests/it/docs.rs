@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 
 use bsql::config::{PROFILE_KEYS, PublishedProfile, TOP_KEYS, variable};
-use bsql::error::EXIT_CODES;
+use bsql::error::{ANSWERS, EXIT_CODES};
 
 use crate::support::TestEnv;
 
@@ -25,9 +25,11 @@ fn is_current(path: &str, expected: &str) {
 #[test]
 fn exit_codes() {
     let mut text = "# Exit codes\n\nThe contract for scripts, made from `src/error.rs`.\n\n\
-        | code | name | meaning | next step |\n|--:|---|---|---|\n| 0 | | it worked | |\n\
-        | 1 | | with `query` and `connect -c`: see `statement`; with `audit verify`: a line was changed or removed | |\n"
+        | code | name | meaning | next step |\n|--:|---|---|---|\n"
         .to_owned();
+    for (code, meaning) in ANSWERS {
+        writeln!(text, "| {code} | | {meaning} | |").unwrap();
+    }
     for row in EXIT_CODES {
         let hint = row.hint.map(|hint| format!("`{hint}`")).unwrap_or_default();
         writeln!(

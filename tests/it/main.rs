@@ -14,6 +14,7 @@ mod connect;
 mod credentials;
 mod docs;
 mod identity;
+mod lint;
 mod listing;
 mod login;
 mod profile;
