@@ -8,8 +8,8 @@ use crate::audit::Access;
 use crate::auth::{Claims, Session};
 use crate::catalog::find_database;
 use crate::cloudsql::{
-    ClientKey, Connection as Stream, CredentialSource, Engine, InstanceConnectionName, IpType,
-    Scope, database_user,
+    ClientKey, Connection as Stream, CredentialSource, Engine, InstanceConnectionName,
+    InstanceDnsName, IpType, Scope, database_user,
 };
 use crate::config::Profile;
 use crate::error::{Error, ErrorKind, Result};
@@ -79,7 +79,7 @@ pub(super) async fn reach(wanted: &Wanted<'_>, app: &App, ui: &mut Ui) -> Result
 
     let start = Instant::now();
     let credentials = app.credentials(&profile, &session)?;
-    let finding = find(wanted.name, app, &profile, &session);
+    let finding = find(wanted.name, app, &profile, &session, &*credentials);
     // The tokens will be needed whatever the name stands for. If they fail, dialling says so.
     let target = ui
         .wait(
@@ -278,14 +278,31 @@ async fn warm_up(credentials: &impl CredentialSource) {
     }
 }
 
-/// The target of a name: an instance connection name is one itself, everything else is in the catalog.
+/// The instance that somebody named without the catalog: by its connection name, or by its DNS name, for which Google is
+/// asked.
+pub(super) async fn named_directly(
+    name: &str,
+    app: &App,
+    profile: &Profile,
+    credentials: &impl CredentialSource,
+) -> Result<Option<DatabaseTarget>> {
+    if let Ok(dns_name) = name.parse::<InstanceDnsName>() {
+        let token = credentials.access_token(Scope::Admin).await?;
+        let found = app.sql_admin(profile)?.resolve(&token, &dns_name).await?;
+        return Ok(DatabaseTarget::from_connection_name(&found.to_string()));
+    }
+    Ok(DatabaseTarget::from_connection_name(name))
+}
+
+/// The target of a name: the name of an instance is one itself, everything else is in the catalog.
 async fn find(
     name: &str,
     app: &App,
     profile: &Profile,
     session: &Session,
+    credentials: &impl CredentialSource,
 ) -> Result<DatabaseTarget> {
-    if let Some(target) = DatabaseTarget::from_connection_name(name) {
+    if let Some(target) = named_directly(name, app, profile, credentials).await? {
         return Ok(target);
     }
     let catalog = app.catalog(profile, session)?;

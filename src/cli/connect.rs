@@ -17,7 +17,7 @@ use crate::ui::Ui;
 /// Open a prompt on a database, as yourself
 #[derive(Debug, clap::Args)]
 pub(crate) struct ConnectArgs {
-    /// A name from the catalog, or project:region:instance
+    /// A name from the catalog, project:region:instance, or an instance's DNS name
     name: String,
     /// The database, if not the one in the catalog
     #[arg(short, long)]

@@ -17,7 +17,7 @@ use crate::ui::{RowFormat, RowPrinter, Ui};
 /// Run SQL and print the rows; read-only unless --write
 #[derive(Debug, clap::Args)]
 pub(crate) struct QueryArgs {
-    /// A name from the catalog, or project:region:instance
+    /// A name from the catalog, project:region:instance, or an instance's DNS name
     name: String,
     /// The SQL; `-` reads it from standard input
     #[arg(required_unless_present = "file", conflicts_with = "file")]

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use url::Url;
 
 use super::credentials::AccessToken;
+use super::dns_name::InstanceDnsName;
 use super::endpoints::below;
 use super::engine::Engine;
 use super::name::{InstanceConnectionName, InstanceLocator};
@@ -137,6 +138,13 @@ struct EphemeralCert {
     ephemeral_cert: SslCert,
 }
 
+/// Of the instance's settings, only which instance it is.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Resolved {
+    connection_name: String,
+}
+
 #[derive(Deserialize)]
 struct Users {
     #[serde(default)]
@@ -213,6 +221,57 @@ impl SqlAdminClient {
         Ok(instance.in_region(&settings.region))
     }
 
+    /// Which instance has this DNS name. The name in the URL ends with a dot, as Google's connectors write it.
+    pub async fn resolve(
+        &self,
+        token: &AccessToken,
+        dns_name: &InstanceDnsName,
+    ) -> Result<InstanceConnectionName> {
+        let method = format!("{dns_name}.:resolveConnectSettings");
+        let path = [
+            "sql",
+            "v1beta4",
+            "locations",
+            dns_name.region(),
+            "dns",
+            &method,
+        ];
+        let url = below(&self.base_url, &path)?;
+        let answer = self.send(token, self.http.get(url)).await?;
+        if answer.status != StatusCode::OK {
+            return Err(self.unresolved(dns_name, &answer));
+        }
+        let unread = || format!("cannot read the answer of {SERVICE} about `{dns_name}`");
+        let resolved: Resolved = answer.json().or_fail(ErrorKind::Unavailable, unread)?;
+        let name = resolved.connection_name.parse::<InstanceConnectionName>();
+        let name = name.or_fail(ErrorKind::Unavailable, unread)?;
+        tracing::info!(%dns_name, instance = %name, "resolved");
+        Ok(name)
+    }
+
+    fn unresolved(&self, dns_name: &InstanceDnsName, answer: &Answer) -> Error {
+        let refusal = Refusal::of(answer);
+        if let Some(general) = refusal.of_any_service(SERVICE, self.user_project.as_deref()) {
+            return general;
+        }
+        match refusal.status {
+            StatusCode::UNAUTHORIZED => ErrorKind::Denied
+                .error(format!("{SERVICE} does not accept your access token"))
+                .because(refusal.cause())
+                .hint("bsql login --force"),
+            StatusCode::FORBIDDEN => ErrorKind::Denied
+                .error(format!("you may not connect to `{dns_name}`, or there is no such instance"))
+                .because(refusal.cause())
+                .hint("it takes the role `roles/cloudsql.client` on the instance's project: ask who owns it")
+                .hint(format!("Google answers the same when there is no such instance: check `{dns_name}` for mistakes")),
+            StatusCode::NOT_FOUND => ErrorKind::NotFound
+                .error(format!("there is no Cloud SQL instance with the DNS name `{dns_name}`"))
+                .because(refusal.cause())
+                .hint("name it `project:region:instance`, as `gcloud sql instances list` helps to find out"),
+            _ => refusal.unexpected(SERVICE),
+        }
+    }
+
     fn url(&self, instance: &InstanceLocator, last: &str, rest: &[&str]) -> Result<Url> {
         let path = [
             "sql",
@@ -231,18 +290,22 @@ impl SqlAdminClient {
         instance: &InstanceLocator,
         request: RequestBuilder,
     ) -> Result<T> {
-        let mut request = request.bearer_auth(token.secret.expose());
-        if let Some(project) = &self.user_project {
-            request = request.header("x-goog-user-project", project);
-        }
-        // A second certificate does no harm, so every call may be repeated.
-        let answer = self.http.send_idempotent(SERVICE, request).await?;
+        let answer = self.send(token, request).await?;
         if answer.status != StatusCode::OK {
             return Err(self.refused(instance, &answer));
         }
         answer.json().or_fail(ErrorKind::Unavailable, || {
             format!("cannot read the answer of {SERVICE} about `{instance}`")
         })
+    }
+
+    async fn send(&self, token: &AccessToken, request: RequestBuilder) -> Result<Answer> {
+        let mut request = request.bearer_auth(token.secret.expose());
+        if let Some(project) = &self.user_project {
+            request = request.header("x-goog-user-project", project);
+        }
+        // A second certificate does no harm, so every call may be repeated.
+        self.http.send_idempotent(SERVICE, request).await
     }
 
     fn refused(&self, instance: &InstanceLocator, answer: &Answer) -> Error {
@@ -387,6 +450,44 @@ mod tests {
             json!({ "public_key": "PEM", "access_token": "login" })
         );
         assert_eq!(requests[1].json(), json!({ "public_key": "PEM" }));
+    }
+
+    #[tokio::test]
+    async fn the_instance_that_has_a_dns_name() {
+        let name: InstanceDnsName = "1a2b3c4d5e6f.2imj07zrx20yw.us-west1.sql.goog"
+            .parse()
+            .unwrap();
+        let refusal = |code: u16| json!({ "error": { "code": code, "message": "no" } });
+        for (status, body, expected) in [
+            (
+                200,
+                json!({ "connectionName": "p:us-west1:i" }),
+                Ok("p:us-west1:i"),
+            ),
+            (
+                200,
+                json!({ "connectionName": "nonsense" }),
+                Err(ErrorKind::Unavailable),
+            ),
+            (200, json!({}), Err(ErrorKind::Unavailable)),
+            (401, refusal(401), Err(ErrorKind::Denied)),
+            (403, refusal(403), Err(ErrorKind::Denied)),
+            (404, refusal(404), Err(ErrorKind::NotFound)),
+            (429, refusal(429), Err(ErrorKind::TryLater)),
+            (418, refusal(418), Err(ErrorKind::Unavailable)),
+        ] {
+            let server = Server::start(move |_| Response::json(status, &body)).await;
+            let resolved = client(&server).resolve(&token("t"), &name).await;
+            let resolved = resolved.map(|name| name.to_string());
+            let resolved = resolved.as_deref().map_err(Error::kind);
+            assert_eq!(resolved, expected, "{status}");
+            let requests = server.requests();
+            assert_eq!(
+                requests[0].path(),
+                "/sql/v1beta4/locations/us-west1/dns/1a2b3c4d5e6f.2imj07zrx20yw.us-west1.sql.goog.:resolveConnectSettings"
+            );
+            assert_eq!(requests[0].header("x-goog-user-project"), "acme-tools");
+        }
     }
 
     #[test]

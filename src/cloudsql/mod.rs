@@ -10,6 +10,7 @@ mod adc;
 mod admin;
 mod credentials;
 mod dialer;
+mod dns_name;
 mod endpoints;
 mod engine;
 mod gcloud;
@@ -35,6 +36,7 @@ pub use credentials::{
     AccessToken, CredentialSource, Principal, Scope, Subject, SubjectTokenSource,
 };
 pub use dialer::{Connection, Dialer};
+pub use dns_name::InstanceDnsName;
 pub use endpoints::Endpoints;
 pub use engine::{Engine, IpType, database_user};
 pub use gcloud::GcloudTokens;

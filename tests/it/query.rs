@@ -99,3 +99,33 @@ fn many_rows_are_streamed() {
         .succeeds();
     assert_eq!(run.stdout.lines().count(), 100_001);
 }
+
+/// The sandbox's names are made of its instances' names: these are staging's `payments` and production's `orders`.
+#[test]
+fn an_instance_by_its_dns_name() {
+    let env = TestEnv::signed_in("ada");
+    let ada = "e6c89bb51c0a.cf8b241f759c8.europe-west1.sql.goog";
+    let sql = "select current_user, current_database()";
+    for name in [ada, &format!("{}.", ada.to_uppercase())] {
+        let args = ["query", name, sql, "-d", "payments", "-o", "csv"];
+        let run = env.bsql(&args).succeeds();
+        assert!(run.stdout.contains("ada@acme.example,payments"), "{run}");
+    }
+    let run = env.bsql(&["connect", ada, "--dry-run"]).succeeds();
+    let instance = "instance acme-staging:europe-west1:payments\n";
+    assert!(run.stdout.starts_with(instance), "{run}");
+    let records = env.bsql(&["audit", "list", "-o", "json"]).succeeds().json();
+    let record = &records["records"][0];
+    assert_eq!(record["instance"], "acme-staging:europe-west1:payments");
+    assert!(record["entity"].is_null(), "{record}");
+    // Not Ada's, not anybody's, and not in that region.
+    for name in [
+        "215b7f8e667b.f3135607e56ac.europe-west1.sql.goog",
+        "000000000000.cf8b241f759c8.europe-west1.sql.goog",
+        "e6c89bb51c0a.cf8b241f759c8.europe-west4.sql.goog",
+    ] {
+        env.bsql(&["query", name, sql])
+            .fails(77)
+            .says(&[name, "roles/cloudsql.client"]);
+    }
+}

@@ -194,6 +194,10 @@ fn router(api: Api) -> Router {
             "/sql/v1beta4/projects/{project}/instances/{instance}/users",
             get(sql_admin::users),
         )
+        .route(
+            "/sql/v1beta4/locations/{region}/dns/{method}",
+            get(sql_admin::resolve_connect_settings),
+        )
         .fallback(async || ApiError::not_found())
         .with_state(api)
 }

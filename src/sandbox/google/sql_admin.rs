@@ -77,6 +77,32 @@ pub(super) async fn connect_settings(
     Ok(Json(settings))
 }
 
+/// `GET …/locations/{region}/dns/{name}:resolveConnectSettings`: which instance has a DNS name. The name is written with
+/// the dot at its end, and one that is nobody's, or that the caller may not connect to, is not told apart.
+pub(super) async fn resolve_connect_settings(
+    State(api): State<Api>,
+    Path((region, method)): Path<(String, String)>,
+    headers: HeaderMap,
+) -> Result<Json<Value>, ApiError> {
+    let Some((name, "resolveConnectSettings")) = method.rsplit_once(':') else {
+        return Err(ApiError::not_found());
+    };
+    if !name.ends_with('.') {
+        return Err(ApiError::invalid(
+            "Invalid request: The DNS name must be fully qualified.",
+        ));
+    }
+    let named = api.instances.iter().find(|served| {
+        served.instance.region == region && served.dns_name.as_deref() == Some(name)
+    });
+    // Nobody's name is refused where an instance would be, so that who has no token is told so first.
+    let (project, instance) = named.map_or(("", ""), |served| {
+        (served.instance.project, served.instance.name)
+    });
+    let path = Path((project.to_owned(), instance.to_owned()));
+    connect_settings(State(api), path, headers).await
+}
+
 fn ip_address(served: &ServedInstance) -> Value {
     json!({ "type": "PRIMARY", "ipAddress": served.ip.to_string() })
 }

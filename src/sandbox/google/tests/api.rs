@@ -211,3 +211,42 @@ async fn users_are_listed_with_their_types() {
         ]
     );
 }
+
+#[tokio::test]
+async fn a_dns_name_stands_for_an_instance_of_its_region() {
+    let Some(world) = World::start(EngineChoice::System).await else {
+        return;
+    };
+    let token = world.token(ADA, SQL_ADMIN).await;
+    let payments = &INSTANCES[0];
+    let served = world.google.instances();
+    let name_of = |instance: &Instance| {
+        let found = served.iter().find(|served| {
+            (served.instance.project, served.instance.name) == (instance.project, instance.name)
+        });
+        found.unwrap().dns_name.clone().unwrap()
+    };
+    let resolve = async |region: &str, name: &str, token: &str| {
+        let path = format!("sql/v1beta4/locations/{region}/dns/{name}:resolveConnectSettings");
+        let url = world.google.url().join(&path).unwrap();
+        answer(&world.http, world.http.get(url).bearer_auth(token)).await
+    };
+    let name = name_of(payments);
+    let (status, body) = resolve(payments.region, &name, &token).await;
+    assert_eq!(status, 200, "{body}");
+    assert_eq!(body["connectionName"], "acme-staging:europe-west1:payments");
+    assert_eq!(body["dnsNames"][0]["name"], name.as_str());
+    // Production's orders are not Ada's.
+    let refused = name_of(&INSTANCES[3]);
+    for (region, name, token, expected) in [
+        (payments.region, name.as_str(), "nobody's", 401),
+        (payments.region, name.trim_end_matches('.'), &token, 400),
+        ("europe-west4", name.as_str(), &token, 403),
+        (payments.region, refused.as_str(), &token, 403),
+        (payments.region, "a.b.europe-west1.sql.goog.", &token, 403),
+    ] {
+        let (status, body) = resolve(region, name, token).await;
+        assert_eq!(status, expected, "{region} {name} {body}");
+    }
+    world.google.stop().await;
+}
