@@ -18,6 +18,8 @@ use crate::target::{
 
 /// bsql's own annotations begin so.
 const OWN: &str = "bsql.dev/";
+/// Each is an entity of its own to check, and no company has as many.
+const MOST_ENVIRONMENTS: usize = 32;
 /// More alike than this, a word is taken for a slip of the pen.
 const ALIKE: f64 = 0.8;
 
@@ -102,6 +104,7 @@ fn per_environment(entity: &Entity, conventions: &Conventions) -> Vec<String> {
         .map(|(environment, _)| environment.to_owned())
         .collect();
     found.dedup();
+    found.truncate(MOST_ENVIRONMENTS);
     found
 }
 

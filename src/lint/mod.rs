@@ -26,6 +26,8 @@ use finding::{
 
 /// Larger than this, no file of a catalog is; the descriptions of a thousand entities are smaller.
 const LARGEST_FILE: usize = 2 << 20;
+/// What is further to the right is not shown.
+const LONGEST_LINE: usize = 2_000;
 /// So many findings in a file are enough to see that something is wrong with all of it.
 const MOST_FINDINGS: usize = 1_000;
 
@@ -104,8 +106,11 @@ impl Linter {
     fn text(&mut self, text: &str, source: &mut Source) {
         // The mark that some editors put at a file's beginning.
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-        source.lines = secrets::hide(text).lines().map(str::to_owned).collect();
-        for found in control_characters(text) {
+        source.lines = secrets::hide(text)
+            .lines()
+            .map(|line| line.chars().take(LONGEST_LINE).collect())
+            .collect();
+        for found in control_characters(text).take(MOST_FINDINGS) {
             source.add(None, found);
         }
         let contents = yaml::read(text);
@@ -234,6 +239,8 @@ impl Source {
 
     /// The findings in the order of lines, each with its line, now that all secrets are known.
     fn findings(mut self) -> Vec<Finding> {
+        self.found.sort_by_key(|finding| finding.span);
+        self.found.truncate(MOST_FINDINGS);
         for finding in &mut self.found {
             let span = &mut finding.span;
             let line = self
@@ -252,8 +259,6 @@ impl Source {
             let indent = line.chars().take_while(|c| c.is_whitespace()).count();
             finding.line = format!("{}{}", " ".repeat(indent), printable(line));
         }
-        self.found.sort_by_key(|finding| finding.span);
-        self.found.truncate(MOST_FINDINGS);
         self.found
     }
 }

@@ -60,7 +60,7 @@ fn result(finding: &Finding) -> Value {
         "ruleId": finding.rule.id,
         "ruleIndex": RULES.iter().position(|rule| rule == finding.rule),
         "level": finding.rule.severity.name(),
-        "message": { "text": format!("{}. Fix: {}.", finding.message, finding.fix) },
+        "message": { "text": format!("{}\nfix: {}", finding.message, finding.fix) },
         "locations": [{ "physicalLocation": {
             "artifactLocation": artifact(&finding.file),
             "region": {

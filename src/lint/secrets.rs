@@ -56,6 +56,14 @@ pub(super) fn find(line: &str) -> Vec<Range<usize>> {
         found.extend(line.find(KEY_BEGINS).map(|at| at..line.len()));
     }
     found.sort_by_key(|range| range.start);
+    // Without overlaps, so that hiding takes one walk along the line.
+    found.dedup_by(|next, before| {
+        let overlaps = next.start <= before.end;
+        if overlaps {
+            before.end = before.end.max(next.end);
+        }
+        overlaps
+    });
     found
 }
 
@@ -76,22 +84,30 @@ pub(super) fn hide(text: &str) -> String {
         } else {
             find(line)
         };
-        let is_hidden = |at: usize| ranges.iter().any(|range| range.contains(&at));
-        hidden.extend(
-            line.char_indices()
-                .map(|(at, c)| if is_hidden(at) { '*' } else { c }),
-        );
+        let mut shown = 0;
+        for range in ranges {
+            hidden.push_str(&line[shown..range.start]);
+            hidden.extend(line[range.clone()].chars().map(|_| '*'));
+            shown = range.end;
+        }
+        hidden.push_str(&line[shown..]);
         in_key &= !line.contains(KEY_ENDS);
     }
     hidden
 }
 
 /// `password=…`, `token: …`. A reference to where the secret is kept, or a placeholder, is none.
+///
+/// Every value is looked at once, however many such words are in it: lines can be long.
 fn after_words(line: &str) -> Vec<Range<usize>> {
     let lower = line.to_ascii_lowercase();
     let mut found = Vec::new();
     for word in WORDS {
+        let mut looked_at = 0;
         for (at, _) in lower.match_indices(word) {
+            if at < looked_at {
+                continue;
+            }
             let rest = &line[at + word.len()..];
             // Behind the word its quote may end: `"password": "…"`.
             let rest = rest.trim_start_matches(['"', '\'']).trim_start();
@@ -119,6 +135,7 @@ fn after_words(line: &str) -> Vec<Range<usize>> {
                 ),
             };
             let secret = &line[begin..begin + end];
+            looked_at = begin + end;
             if is_pair && end > 0 && !is_reference(secret) {
                 found.push(begin..begin + end);
             }
@@ -156,10 +173,12 @@ fn tokens(line: &str) -> Vec<Range<usize>> {
     let mut found = Vec::new();
     for beginning in BEGINNINGS {
         for (at, _) in line.match_indices(beginning) {
+            if line[..at].ends_with(is_token) {
+                continue;
+            }
             let rest = &line[at..];
             let end = rest.find(|c: char| !is_token(c)).unwrap_or(rest.len());
-            let is_inside = line[..at].ends_with(is_token);
-            if !is_inside && end >= SHORTEST_TOKEN {
+            if end >= SHORTEST_TOKEN {
                 found.push(at..at + end);
             }
         }
@@ -169,7 +188,11 @@ fn tokens(line: &str) -> Vec<Range<usize>> {
 
 /// Says where a secret is kept, or that one goes here.
 fn is_reference(text: &str) -> bool {
-    let names_a_place = text.contains('/') || text.contains("://");
+    // What is random has capitals, and mostly ends in `=` where it is base64.
+    let is_path = |c: char| {
+        c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '/' | '-' | '_' | '.' | ':')
+    };
+    let names_a_place = text.contains('/') && text.chars().all(is_path);
     let is_placeholder =
         text.contains("${") || text.contains("{{") || text.starts_with(['$', '<', '*', '%']);
     names_a_place || is_placeholder || matches!(text, "null" | "true" | "false" | "~" | "|" | ">")
@@ -192,6 +215,12 @@ mod tests {
             ("\"password\": \"hunter2\",", "\"password\": \"*******\","),
             ("PGPASSWORD=hunter2;x", "PGPASSWORD=*******;x"),
             ("ünï token=abc", "ünï token=***"),
+            ("password=Zm9v/YmFy==", "password=***********"),
+            ("password=a password=b", "password=* password=*"),
+            (
+                "token=ghp_0123456789abcdefXY",
+                "token=**********************",
+            ),
             ("a: ghp_0123456789abcdefXY b", "a: ********************** b"),
             (
                 "a: |\n  -----BEGIN RSA PRIVATE KEY-----\n  MIIE\n  -----END RSA PRIVATE KEY-----\nb: c\n",
@@ -204,11 +233,27 @@ mod tests {
     }
 
     #[test]
+    fn long_lines_take_no_time() {
+        for part in [
+            "password=",
+            "token: \"",
+            "AKIA",
+            "a://b:c@",
+            "password=/",
+            "secret  ",
+        ] {
+            let line = part.repeat(200_000);
+            assert_eq!(hide(&line).chars().count(), line.len(), "{part}");
+        }
+    }
+
+    #[test]
     fn what_only_speaks_of_secrets_is_none() {
         for text in [
             "https://git.acme.example/payments",
             "https://ada@git.acme.example/payments",
             "password: projects/acme/secrets/payments",
+            "token: https://vault.acme.example/payments",
             "password=${DB_PASSWORD}",
             "token: {{ token }}",
             "password rotation: monthly",

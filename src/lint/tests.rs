@@ -575,6 +575,25 @@ fn a_companys_own_conventions_count() {
 }
 
 #[test]
+fn files_of_any_shape_take_no_time() {
+    let head = "apiVersion: v\nkind: Component\nmetadata:\n  name: x\n  annotations: ";
+    let flow = |part: fn(usize) -> String| {
+        let parts: Vec<String> = (0..10_000).map(part).collect();
+        format!("{head}{{ {} }}\n", parts.join(", "))
+    };
+    for text in [
+        flow(|at| format!("a{at}/password: hunter{at}")),
+        flow(|at| format!("bsql.dev/e{at}.instance: x")),
+        flow(|at| format!("bsql.dev/x{at}: x")),
+        flow(|_| "a: b".to_owned()),
+        format!("# {}\n", "\u{7}\n".repeat(100_000)),
+    ] {
+        let report = lint(&text);
+        assert_eq!(report.findings.len(), MOST_FINDINGS, "{}", &text[..100]);
+    }
+}
+
+#[test]
 fn many_hostile_bytes_do_not_crash() {
     // Every prefix of a file with a bit of everything, and every byte of it replaced.
     let text = format!("{GOOD}---\n&a [*b, {{x: !!str 1}}, \"\\u0000\", 'y', >-\n  z]\n");
