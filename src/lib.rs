@@ -30,6 +30,7 @@ pub mod lint;
 #[cfg(test)]
 mod loopback;
 pub mod private_dir;
+pub mod private_file;
 pub mod refresh;
 #[cfg(feature = "sandbox")]
 pub mod sandbox;

@@ -13,6 +13,21 @@ pub fn create(dir: &Path) -> io::Result<()> {
     builder.create(dir)
 }
 
+/// Whether somebody else owns `dir` or can put files into it.
+#[cfg(unix)]
+pub fn is_open_to_others(dir: &Path) -> io::Result<bool> {
+    use std::os::unix::fs::MetadataExt as _;
+
+    let metadata = std::fs::metadata(dir)?;
+    Ok(metadata.uid() != rustix::process::geteuid().as_raw() || metadata.mode() & 0o022 != 0)
+}
+
+/// Elsewhere the user's profile directory is what keeps others out.
+#[cfg(not(unix))]
+pub fn is_open_to_others(dir: &Path) -> io::Result<bool> {
+    std::fs::metadata(dir).map(|_| false)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -29,5 +44,8 @@ mod tests {
             let mode = std::fs::metadata(made).unwrap().permissions().mode();
             assert_eq!(mode & 0o777, 0o700);
         }
+        assert!(!is_open_to_others(&dir).unwrap());
+        std::fs::set_permissions(&dir, std::fs::Permissions::from_mode(0o770)).unwrap();
+        assert!(is_open_to_others(&dir).unwrap());
     }
 }

@@ -4,8 +4,8 @@ use tokio::sync::OnceCell;
 
 use crate::auth::{AuthorizationServer, Session};
 use crate::catalog::{
-    BearerSource, CatalogClient, Conventions, Environments, IapTokens, OAUTH_SCOPES,
-    OAuthEndpoints, TokenCommand,
+    BearerSource, CatalogClient, Conventions, Directory, Environments, Freshness, IapTokens,
+    Keeping, OAUTH_SCOPES, OAuthEndpoints, Owner, TokenCommand,
 };
 use crate::config::{BackstageAuth, CatalogSettings, Profile};
 use crate::error::{ErrorKind, Result};
@@ -177,6 +177,33 @@ impl App {
     /// How the profile's company writes databases into its catalog.
     pub(crate) fn conventions(profile: &Profile) -> Conventions {
         conventions(&profile.catalog)
+    }
+
+    /// The profile's catalog, asked as the session's person, with what is kept of it.
+    pub(crate) fn directory(
+        &self,
+        profile: &Profile,
+        session: &Session,
+        freshness: Freshness,
+    ) -> Result<Directory<CatalogTokens>> {
+        let client = self.catalog(profile, session)?;
+        let session = session.clone();
+        let keeping = Keeping {
+            cache: self.paths.cache.clone(),
+            owner: Owner {
+                profile: profile.name.to_string(),
+                backstage: profile.backstage.url.to_string(),
+                issuer: profile.identity.issuer.to_string(),
+                subject: String::new(),
+            },
+            subject: Box::new(move || {
+                let session = session.clone();
+                Box::pin(async move { Ok(session.claims().await?.map(|claims| claims.subject)) })
+            }),
+            ttl: profile.catalog.cache_ttl,
+            clock: self.clock,
+        };
+        Ok(Directory::new(client, keeping, freshness))
     }
 
     /// The profile's catalog, asked as the session's person.

@@ -1,12 +1,12 @@
 //! Files that only the user can read, replaced as a whole.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io::{self, ErrorKind as IoErrorKind, Read as _, Write as _};
 use std::path::Path;
 use std::time::SystemTime;
 
 use crate::error::{ErrorKind, Result, ResultExt as _};
-use crate::private_dir;
+use crate::{private_dir, private_file};
 
 /// Tokens with hundreds of groups are some 10 KiB. What is larger is not ours.
 const FILE_LIMIT: u64 = 1024 * 1024;
@@ -16,7 +16,7 @@ const FILE_LIMIT: u64 = 1024 * 1024;
 /// Fails with [`ErrorKind::Config`] when others could have read or written it.
 pub(super) fn read(path: &Path) -> Result<Option<Vec<u8>>> {
     let cannot_read = || format!("cannot read the session in `{}`", path.display());
-    let file = match open_without_following(path) {
+    let file = match private_file::open(path) {
         Ok(file) => file,
         Err(error) if error.kind() == IoErrorKind::NotFound => return Ok(None),
         Err(error) if is_symlink(path) => {
@@ -26,7 +26,7 @@ pub(super) fn read(path: &Path) -> Result<Option<Vec<u8>>> {
             return Err(ErrorKind::Config.error(cannot_read()).because(error));
         }
     };
-    if let Some(why) = unsafe_because(&file).or_fail(ErrorKind::Config, || {
+    if let Some(why) = private_file::unsafe_because(&file).or_fail(ErrorKind::Config, || {
         format!("cannot tell who can read `{}`", path.display())
     })? {
         return Err(unsafe_file(path, why));
@@ -96,50 +96,8 @@ fn sync_directory(_directory: &Path) -> io::Result<()> {
     Ok(())
 }
 
-#[cfg(unix)]
-fn open_without_following(path: &Path) -> io::Result<File> {
-    use std::os::unix::fs::OpenOptionsExt as _;
-
-    use rustix::fs::OFlags;
-
-    // Non-blocking, lest a FIFO in the file's place hold the program up.
-    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-    OpenOptions::new()
-        .read(true)
-        .custom_flags(i32::try_from(flags.bits()).expect("flags fit a C int"))
-        .open(path)
-}
-
-#[cfg(not(unix))]
-fn open_without_following(path: &Path) -> io::Result<File> {
-    OpenOptions::new().read(true).open(path)
-}
-
 fn is_symlink(path: &Path) -> bool {
     fs::symlink_metadata(path).is_ok_and(|metadata| metadata.is_symlink())
-}
-
-/// Asks the open file, not the path, which may change in between.
-#[cfg(unix)]
-fn unsafe_because(file: &File) -> io::Result<Option<&'static str>> {
-    use std::os::unix::fs::MetadataExt as _;
-
-    let metadata = file.metadata()?;
-    Ok(if !metadata.is_file() {
-        Some("it is not a file")
-    } else if metadata.uid() != rustix::process::geteuid().as_raw() {
-        Some("it belongs to another user")
-    } else if metadata.mode() & 0o077 != 0 {
-        Some("others may read or write it (it should have mode 0600)")
-    } else {
-        None
-    })
-}
-
-/// Elsewhere the user's profile directory is what keeps others out.
-#[cfg(not(unix))]
-fn unsafe_because(file: &File) -> io::Result<Option<&'static str>> {
-    Ok((!file.metadata()?.is_file()).then_some("it is not a file"))
 }
 
 /// Makes `directory` if need be, for the user only, and refuses one that others can put files into.
@@ -147,21 +105,17 @@ pub(super) fn make_directory(directory: &Path) -> Result<()> {
     private_dir::create(directory).or_fail(ErrorKind::CannotCreate, || {
         format!("cannot make the directory `{}`", directory.display())
     })?;
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::MetadataExt as _;
-
-        let metadata = fs::metadata(directory).or_fail(ErrorKind::CannotCreate, || {
+    let is_open = private_dir::is_open_to_others(directory)
+        .or_fail(ErrorKind::CannotCreate, || {
             format!("cannot use the directory `{}`", directory.display())
         })?;
-        if metadata.uid() != rustix::process::geteuid().as_raw() || metadata.mode() & 0o022 != 0 {
-            return Err(ErrorKind::CannotCreate
-                .error(format!(
-                    "the directory `{}` is open to others",
-                    directory.display()
-                ))
-                .hint(format!("chmod 700 {}", directory.display())));
-        }
+    if is_open {
+        return Err(ErrorKind::CannotCreate
+            .error(format!(
+                "the directory `{}` is open to others",
+                directory.display()
+            ))
+            .hint(format!("chmod 700 {}", directory.display())));
     }
     Ok(())
 }

@@ -101,6 +101,8 @@ pub struct CatalogSettings {
     pub importer_suffix: Option<String>,
     /// Whether people own what the groups above theirs own.
     pub include_parent_groups: bool,
+    /// For how long Backstage's answers are good without asking again; zero is not at all.
+    pub cache_ttl: SignedDuration,
 }
 
 /// Google.
@@ -209,6 +211,8 @@ fn no_profiles(message: String) -> Error {
         .hint("or try bsql without any account: bsql sandbox demo")
 }
 
+/// Long enough for the commands of one errand, short enough that whoever mends the catalog sees it the same morning.
+const CACHE_TTL: SignedDuration = SignedDuration::from_mins(10);
 const SCOPES: [&str; 4] = ["openid", "email", "profile", "offline_access"];
 /// For when Google is the identity provider: enough to reach a database, and no more.
 const GOOGLE_SCOPES: [&str; 4] = [
@@ -297,6 +301,7 @@ impl Profile {
                 environment_keys: values.list("catalog.environment_keys")?,
                 importer_suffix: values.text("catalog.importer_suffix")?,
                 include_parent_groups: values.flag("catalog.include_parent_groups")?,
+                cache_ttl: values.duration("catalog.cache_ttl", CACHE_TTL)?,
             },
             google: Google {
                 credentials,
@@ -360,6 +365,17 @@ impl Values<'_> {
             }) => Ok(Some(text.clone())),
             Some(found) => Err(self.wrong(path, found.value.type_str(), "text")),
         }
+    }
+
+    /// As `10m`, `1h 30m` or `0s`.
+    fn duration(&self, path: &str, default: SignedDuration) -> Result<SignedDuration> {
+        let Some(text) = self.text(path)? else {
+            return Ok(default);
+        };
+        let duration: Option<SignedDuration> = text.parse().ok();
+        duration
+            .filter(|duration| !duration.is_negative())
+            .ok_or_else(|| self.wrong(path, &text, "a duration such as 10m, 1h or 0s"))
     }
 
     fn require(&self, path: &str) -> Result<String> {

@@ -37,7 +37,7 @@ const fn key(path: &'static str, shape: Shape, meaning: &'static str) -> Key {
 }
 
 /// Keys of `[profiles.NAME]`. The variable for `identity.issuer` is `BSQL_IDENTITY_ISSUER`.
-pub const PROFILE_KEYS: [Key; 33] = [
+pub const PROFILE_KEYS: [Key; 34] = [
     key(
         "identity.issuer",
         Shape::Text,
@@ -132,6 +132,11 @@ pub const PROFILE_KEYS: [Key; 33] = [
         "catalog.include_parent_groups",
         Shape::Flag,
         "whether you own what the groups above yours own; default false",
+    ),
+    key(
+        "catalog.cache_ttl",
+        Shape::Text,
+        "for how long Backstage's answers are good without asking again; default 10m",
     ),
     key(
         "google.credentials",

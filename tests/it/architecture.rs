@@ -6,11 +6,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// What each part may import of the crate. A part is a folder or a file directly below `src`.
-const IMPORTS: [(&str, &[&str]); 23] = [
+const IMPORTS: [(&str, &[&str]); 24] = [
     // The floor.
     ("error", &[]),
     ("secret", &[]),
     ("private_dir", &[]),
+    ("private_file", &[]),
     ("clock", &[]),
     ("buffers", &[]),
     ("shutdown", &["error"]),
@@ -61,6 +62,7 @@ const FLOOR: &[&str] = &[
     "shutdown",
     "http",
     "private_dir",
+    "private_file",
     "refresh",
     "buffers",
 ];

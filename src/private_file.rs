@@ -1,0 +1,81 @@
+//! Files for this user only: opened without being led elsewhere, and asked who else could have written them.
+
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::path::Path;
+
+/// Opens `path` for reading. Fails when it is a symbolic link.
+#[cfg(unix)]
+pub fn open(path: &Path) -> io::Result<File> {
+    use std::os::unix::fs::OpenOptionsExt as _;
+
+    use rustix::fs::OFlags;
+
+    // Non-blocking, lest a FIFO in the file's place hold the program up.
+    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    OpenOptions::new()
+        .read(true)
+        .custom_flags(i32::try_from(flags.bits()).expect("flags fit a C int"))
+        .open(path)
+}
+
+/// Opens `path` for reading.
+#[cfg(not(unix))]
+pub fn open(path: &Path) -> io::Result<File> {
+    OpenOptions::new().read(true).open(path)
+}
+
+/// Why an open file is not this user's alone; `None` is good. Asks the file, not the path, which may change in between.
+#[cfg(unix)]
+pub fn unsafe_because(file: &File) -> io::Result<Option<&'static str>> {
+    use std::os::unix::fs::MetadataExt as _;
+
+    let metadata = file.metadata()?;
+    Ok(if !metadata.is_file() {
+        Some("it is not a file")
+    } else if metadata.uid() != rustix::process::geteuid().as_raw() {
+        Some("it belongs to another user")
+    } else if metadata.mode() & 0o077 != 0 {
+        Some("others may read or write it (it should have mode 0600)")
+    } else {
+        None
+    })
+}
+
+/// Elsewhere the user's profile directory is what keeps others out.
+#[cfg(not(unix))]
+pub fn unsafe_because(file: &File) -> io::Result<Option<&'static str>> {
+    Ok((!file.metadata()?.is_file()).then_some("it is not a file"))
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    #[test]
+    fn what_is_not_the_users_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("file");
+        for (mode, safe) in [(0o600, true), (0o400, true), (0o640, false), (0o602, false)] {
+            fs::write(&path, "x").unwrap();
+            fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+            let why = unsafe_because(&open(&path).unwrap()).unwrap();
+            assert_eq!(why.is_none(), safe, "{mode:o}: {why:?}");
+            fs::remove_file(&path).unwrap();
+        }
+        let why = unsafe_because(&File::open(dir.path()).unwrap()).unwrap();
+        assert_eq!(why, Some("it is not a file"));
+    }
+
+    #[test]
+    fn links_are_not_followed() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join("file"), "x").unwrap();
+        let link = dir.path().join("link");
+        std::os::unix::fs::symlink("file", &link).unwrap();
+        assert!(open(&link).is_err());
+    }
+}
