@@ -16,7 +16,7 @@ use rustls::pki_types::pem::PemObject as _;
 use crate::audit::AuditLog;
 use crate::auth::{StoreChoice, TokenStore};
 use crate::clock::Clock;
-use crate::config::{Environment, Paths, Profile, ProfileName, Settings};
+use crate::config::{Aliases, Environment, Paths, Profile, ProfileName, Settings};
 use crate::error::{ErrorKind, Result, ResultExt as _};
 use crate::http::HttpClient;
 use crate::launch::Client;
@@ -120,6 +120,15 @@ impl App {
             Err(_) if !is_named => Ok(None),
             _ => self.profile(ui).map(Some),
         }
+    }
+
+    /// The person's short names for databases, with those of the project that they are in.
+    pub(crate) fn aliases(&self, profile: &Profile) -> Aliases {
+        // That the settings can be read is known since there is a profile.
+        let settings = self.files().unwrap_or_default();
+        let within = std::env::current_dir().ok();
+        let home = self.environment.path("HOME");
+        Aliases::read(&settings, &profile.name, within.as_deref(), home.as_deref())
     }
 
     fn http(&self, profile: &Profile) -> Result<HttpClient> {

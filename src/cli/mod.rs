@@ -2,9 +2,11 @@
 
 mod access;
 mod audit;
+mod complete;
 mod completions;
 mod config;
 mod connect;
+mod freshness;
 mod init;
 mod lint;
 mod login;
@@ -24,6 +26,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{ArgAction, CommandFactory as _, Parser, Subcommand, ValueEnum};
+use clap_complete::engine::ArgValueCompleter;
 
 use crate::app::App;
 use crate::auth::StoreChoice;
@@ -53,7 +56,7 @@ pub(crate) struct Cli {
 #[derive(Debug, clap::Args)]
 struct GlobalArgs {
     /// The profile to use
-    #[arg(long, global = true, value_name = "NAME")]
+    #[arg(long, global = true, value_name = "NAME", add = ArgValueCompleter::new(complete::profiles))]
     profile: Option<String>,
     /// Where the session is kept: auto (the keyring, else a file), keyring, file or memory
     #[arg(long, global = true, value_name = "STORE")]
@@ -179,6 +182,10 @@ impl OutputOne {
 /// Runs the command line. The whole program.
 pub(crate) fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let environment = Environment::of_process();
+    let args: Vec<OsString> = args.into_iter().collect();
+    if let Some(answered) = complete::answer(&args, &environment) {
+        return answered;
+    }
     let cli = match Cli::try_parse_from(args) {
         Ok(cli) => cli,
         Err(error) => {

@@ -121,6 +121,18 @@ impl Settings {
         })
     }
 
+    /// The values at a path, lowest precedence first: for tables whose keys are the person's own.
+    pub fn all<'a>(&'a self, path: &'a [&str]) -> impl Iterator<Item = Found<'a>> {
+        self.layers.iter().filter_map(|layer| {
+            let (first, rest) = path.split_first()?;
+            let first = layer.table.get(*first)?;
+            let value = rest
+                .iter()
+                .try_fold(first, |value, key| value.as_table()?.get(*key))?;
+            Some(Found { value, layer })
+        })
+    }
+
     /// The programs to try for PostgreSQL, in order.
     ///
     /// Fails with [`ErrorKind::Config`] when they are no list of texts.
@@ -181,7 +193,9 @@ fn check_keys(
 ) -> Result<()> {
     for (key, value) in table {
         path.push(key.clone());
-        if schema::names_a_secret(key) {
+        // What is in there is named by the person, and may well be called `token-service`.
+        let in_aliases = path.len() == 4 && path[0] == "profiles" && path[2] == "aliases";
+        if schema::names_a_secret(key) && !in_aliases {
             return Err(ErrorKind::Config
                 .error(format!("`{name}` has the key `{}`, which looks like a secret", path.join(".")))
                 .hint("remove it: bsql needs no passwords, and keeps what it gets from `bsql login` in its token store")
@@ -189,6 +203,7 @@ fn check_keys(
         }
         match value {
             Value::Table(inner) => check_keys(inner, path, name, warnings)?,
+            _ if in_aliases => {}
             _ => warn_if_unknown(&path.join("."), name, warnings),
         }
         path.pop();

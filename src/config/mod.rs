@@ -1,5 +1,6 @@
 //! The person's files: which profile, and what it says. Every value keeps the place it came from.
 
+mod aliases;
 mod edit;
 mod layers;
 mod paths;
@@ -7,10 +8,11 @@ mod profile;
 mod published;
 mod schema;
 
+pub use aliases::Aliases;
 pub use edit::SettingsFile;
 pub use layers::{Found, Layer, Origin, Settings};
 pub use paths::{Environment, Paths};
-pub use profile::{Backstage, CatalogSettings};
+pub use profile::{Backstage, CatalogSettings, ENVIRONMENTS};
 pub use profile::{
     BackstageAuth, Credentials, EndpointOverrides, Google, Identity, Profile, ProfileName,
 };

@@ -211,6 +211,8 @@ fn no_profiles(message: String) -> Error {
         .hint("or try bsql without any account: bsql sandbox demo")
 }
 
+/// What `catalog.environments` is by default.
+pub const ENVIRONMENTS: [&str; 3] = ["development", "staging", "production"];
 /// Long enough for the commands of one errand, short enough that whoever mends the catalog sees it the same morning.
 const CACHE_TTL: SignedDuration = SignedDuration::from_mins(10);
 const SCOPES: [&str; 4] = ["openid", "email", "profile", "offline_access"];
@@ -292,10 +294,7 @@ impl Profile {
                 auth,
             },
             catalog: CatalogSettings {
-                environments: values.texts(
-                    "catalog.environments",
-                    &["development", "staging", "production"],
-                )?,
+                environments: values.texts("catalog.environments", &ENVIRONMENTS)?,
                 instance_annotations: values.list("catalog.instance_annotations")?,
                 database_types: values.list("catalog.database_types")?,
                 environment_keys: values.list("catalog.environment_keys")?,
