@@ -10,10 +10,12 @@ mod conventions;
 mod directory;
 mod entity;
 mod lookup;
+mod page;
 mod refusal;
 mod sign_in;
 #[cfg(test)]
 mod stand_in;
+mod usage;
 
 pub use cache::{Cache, CachedName, Listing, Owner};
 pub use client::{BearerSource, CatalogClient, Pages, Person, Selection};
@@ -21,4 +23,6 @@ pub use conventions::{Conventions, Environments};
 pub use directory::{Dated, Directory, Freshness, Keeping, ago};
 pub use entity::{Entity, EntityRef, Link, Metadata, Relation};
 pub use lookup::{FindOptions, ambiguous, find_database, find_databases};
+pub use page::entity_page;
 pub use sign_in::{IapTokens, OAUTH_SCOPES, OAuthEndpoints, TokenCommand};
+pub use usage::{Usage, Uses};

@@ -60,6 +60,8 @@ pub struct Identity {
 pub struct Backstage {
     /// The backend's base URL.
     pub url: Url,
+    /// Where people look at it: the backend's URL unless it is said otherwise.
+    pub web_url: Url,
     /// How to sign in there.
     pub auth: BackstageAuth,
 }
@@ -291,6 +293,10 @@ impl Profile {
             },
             backstage: Backstage {
                 url: values.require_url("backstage.url")?,
+                web_url: match values.url("backstage.web_url")? {
+                    Some(url) => url,
+                    None => values.require_url("backstage.url")?,
+                },
                 auth,
             },
             catalog: CatalogSettings {
@@ -553,6 +559,18 @@ mod tests {
             ["development", "staging", "production"]
         );
         assert_eq!(profile.google.universe_domain, "googleapis.com");
+    }
+
+    #[test]
+    fn the_web_interface_is_where_the_backend_is_unless_said() {
+        let backstage = read(SMALL).unwrap().backstage;
+        assert_eq!(backstage.web_url, backstage.url);
+        let web = "backstage.web_url = 'https://portal.acme.example/dev'";
+        let backstage = read(&format!("{SMALL}\n{web}")).unwrap().backstage;
+        assert_eq!(
+            backstage.web_url.as_str(),
+            "https://portal.acme.example/dev"
+        );
     }
 
     #[test]

@@ -37,7 +37,7 @@ const fn key(path: &'static str, shape: Shape, meaning: &'static str) -> Key {
 }
 
 /// Keys of `[profiles.NAME]`. The variable for `identity.issuer` is `BSQL_IDENTITY_ISSUER`.
-pub const PROFILE_KEYS: [Key; 34] = [
+pub const PROFILE_KEYS: [Key; 35] = [
     key(
         "identity.issuer",
         Shape::Text,
@@ -87,6 +87,11 @@ pub const PROFILE_KEYS: [Key; 34] = [
         "backstage.url",
         Shape::Text,
         "the Backstage backend's base URL",
+    ),
+    key(
+        "backstage.web_url",
+        Shape::Text,
+        "where people look at Backstage, if not at the backend's URL",
     ),
     key(
         "backstage.auth",

@@ -1,8 +1,11 @@
 //! The person at the terminal: data goes to stdout, conversation to stderr, and nothing else in the crate prints.
 
+mod columns;
+pub mod picker;
 mod progress;
 mod prompt;
 mod rows;
+mod search;
 mod table;
 
 use std::io::{self, IsTerminal as _, Write as _};
@@ -13,8 +16,10 @@ use tokio::sync::Mutex;
 
 use crate::error::{ErrorKind, Result, ResultExt as _};
 
+pub use columns::{Columns, Shrink};
 pub use prompt::Browser;
 pub use rows::{RowFormat, RowPrinter};
+pub use search::{Likeness, Search};
 pub use table::{Table, csv_line};
 
 /// How to talk to the person.
