@@ -66,8 +66,8 @@ impl<B: BearerSource> Pages<'_, B> {
                 break;
             };
             let answer = self.client.ask_page(&running).await?;
-            if running.in_body && says_it_takes_no_posts(&answer) {
-                tracing::info!("this Backstage takes queries in URLs only");
+            if running.in_body && running.cursor.is_none() && takes_no_posts(&answer) {
+                tracing::info!(status = answer.status.as_u16(), "asks in URLs from now on");
                 self.client.takes_posts.store(false, Ordering::Relaxed);
                 continue;
             }
@@ -148,11 +148,15 @@ impl<B: BearerSource> Pages<'_, B> {
     }
 }
 
-/// Whether the server is too old for queries in a body, or something in front of it lets no POST pass.
-fn says_it_takes_no_posts(answer: &Answer) -> bool {
+/// Whether the server is too old for queries in a body, or something in front of it lets none pass. If it is the query
+/// itself that is wrong, asking in URLs tells.
+fn takes_no_posts(answer: &Answer) -> bool {
     matches!(
         answer.status,
-        StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED
+        StatusCode::NOT_FOUND
+            | StatusCode::METHOD_NOT_ALLOWED
+            | StatusCode::BAD_REQUEST
+            | StatusCode::PAYLOAD_TOO_LARGE
     )
 }
 
@@ -195,13 +199,12 @@ impl<B: BearerSource> CatalogClient<B> {
         let query = &running.query;
         if running.in_body {
             let mut body = json!({ "limit": query.limit, "fields": query.fields });
-            match &running.cursor {
-                Some(cursor) => body["cursor"] = json!(cursor),
-                None => {
-                    body["query"] = query.predicate();
-                    if let Some((term, fields)) = query.text() {
-                        body["fullTextFilter"] = json!({ "term": term, "fields": fields });
-                    }
+            if let Some(cursor) = &running.cursor {
+                body["cursor"] = json!(cursor);
+            } else {
+                body["query"] = query.predicate();
+                if let Some((term, fields)) = query.text() {
+                    body["fullTextFilter"] = json!({ "term": term, "fields": fields });
                 }
             }
             if skip_totals {
@@ -213,15 +216,14 @@ impl<B: BearerSource> CatalogClient<B> {
             ("limit", query.limit.to_string()),
             ("fields", query.fields.join(",")),
         ];
-        match &running.cursor {
-            Some(cursor) => parameters.push(("cursor", cursor.clone())),
-            None => {
-                let filters = query.filters().into_iter();
-                parameters.extend(filters.map(|filter| ("filter", filter)));
-                if let Some((term, fields)) = query.text() {
-                    parameters.push(("fullTextFilterTerm", term.to_owned()));
-                    parameters.push(("fullTextFilterFields", fields.join(",")));
-                }
+        if let Some(cursor) = &running.cursor {
+            parameters.push(("cursor", cursor.clone()));
+        } else {
+            let filters = query.filters().into_iter();
+            parameters.extend(filters.map(|filter| ("filter", filter)));
+            if let Some((term, fields)) = query.text() {
+                parameters.push(("fullTextFilterTerm", term.to_owned()));
+                parameters.push(("fullTextFilterFields", fields.join(",")));
             }
         }
         if skip_totals {

@@ -163,7 +163,8 @@ impl Query {
     pub(super) fn room_for(&self, key: &str, values: &[String], in_body: bool) -> usize {
         let (mut length, most, times) = if in_body {
             let predicate = self.predicate().to_string().len();
-            (predicate, LONGEST_PREDICATE, 1)
+            // The new condition has a key as well.
+            (predicate + key.len() + 64, LONGEST_PREDICATE, 1)
         } else {
             (self.filters_length(), LONGEST_FILTERS, self.any.len())
         };
@@ -202,12 +203,97 @@ impl Query {
             Value::Object(object)
         };
         let any: Vec<Value> = self.any.iter().map(|conditions| all(conditions)).collect();
-        json!({ "$all": [{ "$any": any }, all(&self.also)] })
+        let any = json!({ "$any": any });
+        if self.also.is_empty() {
+            return any;
+        }
+        json!({ "$all": [any, all(&self.also)] })
     }
 
     /// Text and fields of the full-text filter. The server's own choice of fields would be of no use.
     pub(super) fn text(&self) -> Option<(&str, [&'static str; 2])> {
         let text = self.text.as_deref()?;
         Some((text, ["metadata.name", "metadata.title"]))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn query() -> Query {
+        let resources = vec![
+            Condition::any_of("kind", ["Resource"]),
+            Condition::any_of("spec.type", ["CloudSQL", "database"]),
+        ];
+        let marked = vec![Condition::Exists("metadata.annotations.a/b".to_owned())];
+        Query::new(vec![resources, marked])
+    }
+
+    #[test]
+    fn in_two_ways() {
+        let used_by = Condition::any_of("relations.dependencyOf", ["component:default/a"]);
+        let part_of = Condition::any_of("relations.partOf", ["system:default/s"]);
+        let owned = Condition::any_of("relations.ownedBy", ["user:default/x", "group:default/y"]);
+        let owners = "relations.ownedBy=user:default/x,relations.ownedBy=group:default/y";
+        let owned_query = query().and(owned);
+        assert_eq!(
+            owned_query.filters(),
+            [
+                format!("kind=resource,spec.type=cloudsql,spec.type=database,{owners}"),
+                format!("metadata.annotations.a/b,{owners}"),
+            ]
+        );
+        assert_eq!(
+            owned_query.predicate(),
+            json!({ "$all": [
+                { "$any": [
+                    { "kind": "resource", "spec.type": { "$in": ["cloudsql", "database"] } },
+                    { "metadata.annotations.a/b": { "$exists": true } },
+                ] },
+                { "relations.ownedBy": { "$in": ["user:default/x", "group:default/y"] } },
+            ] })
+        );
+        assert_eq!(
+            query().predicate(),
+            json!({ "$any": [
+                { "kind": "resource", "spec.type": { "$in": ["cloudsql", "database"] } },
+                { "metadata.annotations.a/b": { "$exists": true } },
+            ] })
+        );
+        let either = query().and_either(&[used_by, part_of]).filters();
+        assert_eq!(either.len(), 4);
+        assert_eq!(
+            either[3],
+            "metadata.annotations.a/b,relations.partOf=system:default/s"
+        );
+    }
+
+    #[test]
+    fn what_fits_where() {
+        let owners: Vec<String> = (0..5_000)
+            .map(|nth| format!("group:default/team-{nth}"))
+            .collect();
+        let key = "relations.ownedBy";
+        for in_body in [false, true] {
+            let mut rest = owners.as_slice();
+            while !rest.is_empty() {
+                let room = query().room_for(key, rest, in_body);
+                let part = query().and(Condition::any_of(key, &rest[..room]));
+                if in_body {
+                    assert!(part.predicate().to_string().len() <= LONGEST_PREDICATE);
+                } else {
+                    assert!(part.is_short());
+                }
+                assert!(room > 50 || room == rest.len(), "{room}");
+                rest = &rest[room..];
+            }
+        }
+        let huge = vec!["x".repeat(200_000)];
+        assert_eq!(query().room_for(key, &huge, true), 1, "it gets no smaller");
+        for (value, fits) in [("a", true), ("a=b", true), ("a,b", false), (" a", false)] {
+            let query = query().and(Condition::any_of(key, [value]));
+            assert_eq!(query.fits_filters(), fits, "{value}");
+        }
     }
 }

@@ -104,14 +104,12 @@ async fn owners_are_asked_for_in_requests_that_servers_take() {
     ];
     let team = |nth: usize| EntityRef::new("group", "default", &format!("team-{nth}"));
     let owners: Vec<EntityRef> = (0..120).map(team).collect();
-    for old in [false, true] {
+    for refusal in [None, Some(404), Some(405), Some(400), Some(413)] {
+        let old = refusal.is_some();
         let entities = entities.clone();
-        let server = Server::start(move |request| {
-            if old && request.method == "POST" {
-                problem(404, "NotFoundError", "")
-            } else {
-                answer(request, &entities)
-            }
+        let server = Server::start(move |request| match refusal {
+            Some(status) if request.method == "POST" => problem(status, "Error", ""),
+            _ => answer(request, &entities),
         })
         .await;
         let client = client(&server, NoBearer);

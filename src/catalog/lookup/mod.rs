@@ -5,8 +5,7 @@ mod asked;
 mod near;
 mod per_environment;
 
-use std::collections::BTreeMap;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 pub use self::ambiguous::ambiguous;
 use self::ambiguous::offer;
@@ -190,19 +189,16 @@ impl<B: BearerSource> Lookup<'_, B> {
         let environments = self.environments();
         let mut names = vec![name.clone()];
         let mut cut = None;
-        match &self.asked.environment {
+        if let Some(environment) = &self.asked.environment {
             // `payments@staging` for the Resource `payments-staging`.
-            Some(environment) => {
-                let words = environments.words_for(environment);
-                names.extend(words.map(|word| format!("{name}-{word}")));
-            }
+            let words = environments.words_for(environment);
+            names.extend(words.map(|word| format!("{name}-{word}")));
+        } else {
             // `payments-staging` for the database of the Component `payments` in staging.
-            None => {
-                cut = environments
-                    .split_name(name)
-                    .map(|(before, environment)| (before.to_owned(), environment.to_owned()));
-                names.extend(cut.iter().map(|(before, _)| before.clone()));
-            }
+            cut = environments
+                .split_name(name)
+                .map(|(before, environment)| (before.to_owned(), environment.to_owned()));
+            names.extend(cut.iter().map(|(before, _)| before.clone()));
         }
         let namespace = self.asked.namespace.as_deref();
         let found = self

@@ -77,11 +77,9 @@ impl Likeness {
     fn of(&mut self, entity: &Entity) -> Option<f64> {
         let name = entity.metadata.name.to_lowercase();
         let title = entity.title().to_lowercase();
-        let better = [name, title]
-            .iter()
-            .filter_map(|text| self.of_text(text))
-            .max_by(f64::total_cmp);
-        better
+        let of_name = self.of_text(&name);
+        let of_title = self.of_text(&title);
+        of_name.into_iter().chain(of_title).max_by(f64::total_cmp)
     }
 
     fn of_text(&mut self, text: &str) -> Option<f64> {
