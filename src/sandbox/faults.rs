@@ -14,6 +14,16 @@ pub struct Faults {
     pub catalog_status: Option<u16>,
     /// The `Retry-After` in seconds that goes with a [`catalog_status`](Self::catalog_status) of 429 or 503.
     pub catalog_retry_after_seconds: Option<u64>,
+    /// Only so many requests meet the [`catalog_status`](Self::catalog_status), counted down here; without it, all do.
+    pub catalog_status_times: Option<u32>,
+    /// How long the catalog thinks before it answers, in milliseconds.
+    pub catalog_delay_milliseconds: u64,
+    /// What the catalog answers instead of JSON, as a proxy in front of it does that wants a sign-in first.
+    pub catalog_sign_in: Option<SignInWall>,
+    /// The page of a listing, counted from 1, that breaks off in the middle of its JSON.
+    pub catalog_broken_page: Option<usize>,
+    /// The kinds of which nothing is left (`Resource`), as after a restart without the provider that they came from.
+    pub catalog_lost_kinds: Vec<String>,
     /// The identity provider's token endpoint answers with this HTTP status.
     pub token_status: Option<u16>,
     /// The words that go with a [`token_status`](Self::token_status) of 400.
@@ -40,6 +50,16 @@ pub struct Faults {
     pub hidden_from: Vec<String>,
 }
 
+/// How a proxy in front of Backstage asks for a sign-in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SignInWall {
+    /// 302 to a page elsewhere, as Identity-Aware Proxy does.
+    Redirect,
+    /// The page itself, as HTML with status 200.
+    Page,
+}
+
 /// The faults that all servers of a sandbox look at, anew for each request.
 #[derive(Debug, Clone, Default)]
 pub struct FaultBox(Arc<Mutex<Faults>>);
@@ -52,6 +72,19 @@ impl FaultBox {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .clone()
+    }
+
+    /// What is wrong for one request to the catalog, which uses up one of
+    /// [`catalog_status_times`](Faults::catalog_status_times).
+    pub(super) fn for_catalog_request(&self) -> Faults {
+        let mut faults = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut now = faults.clone();
+        match &mut faults.catalog_status_times {
+            Some(0) => now.catalog_status = None,
+            Some(times) => *times -= 1,
+            None => {}
+        }
+        now
     }
 
     /// Makes exactly these faults wrong, and nothing else.
@@ -76,11 +109,25 @@ mod tests {
     }
 
     #[test]
+    fn a_fault_may_end_by_itself() {
+        let faults = FaultBox::default();
+        faults.set(Faults {
+            catalog_status: Some(429),
+            catalog_status_times: Some(2),
+            ..Faults::default()
+        });
+        let statuses = [(); 4].map(|()| faults.for_catalog_request().catalog_status);
+        assert_eq!(statuses, [Some(429), Some(429), None, None]);
+    }
+
+    #[test]
     fn json_names_what_it_sets_and_misspelt_faults_are_refused() {
         let faults: Faults =
             serde_json::from_str(r#"{"sts_status": 503, "hidden_from": ["ada"]}"#).unwrap();
         assert_eq!(faults.sts_status, Some(503));
         assert_eq!(faults.hidden_from, ["ada"]);
+        let faults: Faults = serde_json::from_str(r#"{"catalog_sign_in": "redirect"}"#).unwrap();
+        assert_eq!(faults.catalog_sign_in, Some(SignInWall::Redirect));
         assert!(serde_json::from_str::<Faults>(r#"{"sts": 503}"#).is_err());
     }
 }

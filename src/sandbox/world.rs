@@ -31,6 +31,8 @@ pub struct Options {
     pub token_life: SignedDuration,
     /// Whether Backstage has a sign-in of its own, and the profile uses it.
     pub backstage_sign_in: bool,
+    /// How many generated databases the catalog has besides Acme's own.
+    pub databases: usize,
     /// Which PostgreSQL is behind the instances.
     pub engine: EngineChoice,
     /// The value of PATH, to look for the installed PostgreSQL.
@@ -44,6 +46,7 @@ impl Default for Options {
             auto_approve: None,
             token_life: SignedDuration::from_hours(1),
             backstage_sign_in: false,
+            databases: 0,
             engine: EngineChoice::Auto,
             search_path: None,
         }
@@ -108,7 +111,12 @@ impl Sandbox {
         let oauth = options
             .backstage_sign_in
             .then(|| OAuth::new(backstage.url(), options.auto_approve, options.token_life));
-        let catalog = catalog::router(subject_tokens.clone(), oauth, faults.clone());
+        let catalog = catalog::router(
+            subject_tokens.clone(),
+            oauth,
+            faults.clone(),
+            options.databases,
+        );
 
         let described = engine.describe();
         let google =

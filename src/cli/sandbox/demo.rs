@@ -36,7 +36,7 @@ const STEPS: [(&str, &[&str]); 6] = [
 const QUERY: &str = "select * from daily_revenue order by day desc limit 5";
 
 pub(super) async fn run(args: DemoArgs, app: &App, ui: &mut Ui) -> Result<u8> {
-    let world = World::start("ada", args.engine, false, app, ui).await?;
+    let world = World::start("ada", args.engine, false, 0, app, ui).await?;
     ui.print(&format!(
         "{}\n",
         ui.paint(

@@ -26,6 +26,9 @@ pub(crate) struct RunArgs {
     /// Give Backstage a sign-in of its own, which `bsql login` then asks for as well
     #[arg(long)]
     backstage_sign_in: bool,
+    /// Add so many generated databases to the catalog
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u32).range(..=200_000))]
+    databases: u32,
     /// The command and its arguments
     #[arg(
         required = true,
@@ -41,6 +44,7 @@ pub(super) async fn run(args: RunArgs, app: &App, ui: &mut Ui) -> Result<u8> {
         &args.auto_approve,
         args.engine,
         args.backstage_sign_in,
+        args.databases,
         app,
         ui,
     )
@@ -67,6 +71,7 @@ impl World {
         user: &str,
         engine: EngineArg,
         backstage_sign_in: bool,
+        databases: u32,
         app: &App,
         ui: &Ui,
     ) -> Result<Self> {
@@ -74,7 +79,7 @@ impl World {
             ErrorKind::CannotCreate,
             || "cannot make a temporary directory",
         )?;
-        let options = up::options(Some(user), engine, 3600, backstage_sign_in, app)?;
+        let options = up::options(Some(user), engine, 3600, backstage_sign_in, databases, app)?;
         let starting = app.shutdown().or_interrupted(Sandbox::start(options));
         let sandbox = ui.wait("starting the sandbox", starting).await?;
         profile::write(&dir.path().join("config.toml"), &sandbox.profile())?;

@@ -33,6 +33,9 @@ pub(crate) struct UpArgs {
     /// Give Backstage a sign-in of its own, which `bsql login` then asks for as well
     #[arg(long)]
     backstage_sign_in: bool,
+    /// Add so many generated databases to the catalog, to see how things go in a big company
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u32).range(..=200_000))]
+    databases: u32,
     /// This is the background process: say on stdout when it is ready.
     #[arg(long, hide = true)]
     in_background: bool,
@@ -47,6 +50,7 @@ pub(super) fn options(
     engine: EngineArg,
     token_life: u32,
     backstage_sign_in: bool,
+    databases: u32,
     app: &App,
 ) -> Result<Options> {
     let auto_approve = auto_approve
@@ -64,6 +68,7 @@ pub(super) fn options(
         engine: engine.choice(),
         token_life: SignedDuration::from_secs(token_life.into()),
         backstage_sign_in,
+        databases: databases as usize,
         search_path: app.environment().path("PATH").map(Into::into),
     })
 }
@@ -95,6 +100,7 @@ pub(super) async fn run(args: UpArgs, app: &App, ui: &mut Ui) -> Result<u8> {
         args.engine,
         args.token_life,
         args.backstage_sign_in,
+        args.databases,
         app,
     )?;
     let starting = app.shutdown().or_interrupted(Sandbox::start(options));
@@ -151,6 +157,7 @@ fn start_in_background(args: &UpArgs, dir: &Path) -> Result<()> {
         args.engine.name(),
     ]);
     command.args(["--token-life", &args.token_life.to_string()]);
+    command.args(["--databases", &args.databases.to_string()]);
     command.args(
         args.auto_approve
             .iter()

@@ -1,14 +1,18 @@
 //! Answers in Backstage's form: JSON bodies, weak `ETag`s where Express makes them, and the error body.
 
-use axum::Json;
+use axum::body::Body;
 use axum::extract::Request;
-use axum::http::header::{CONTENT_TYPE, ETAG, IF_NONE_MATCH, RETRY_AFTER};
+use axum::http::header::{CONTENT_TYPE, ETAG, IF_NONE_MATCH, LOCATION, RETRY_AFTER};
 use axum::http::{HeaderMap, Method, StatusCode, Uri};
 use axum::middleware::Next;
-use axum::response::{IntoResponse, Response};
+use axum::response::{Html, IntoResponse, Response};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
 use serde::Serialize;
+
+use crate::sandbox::faults::SignInWall;
+
+const JSON: &str = "application/json; charset=utf-8";
 
 /// A refusal, to be told with the request that it answers.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -74,6 +78,11 @@ impl ApiError {
         Self::new(StatusCode::UNAUTHORIZED, "AuthenticationError", message)
     }
 
+    /// The asker may not see it, where Backstage says so.
+    pub(super) fn not_allowed() -> Self {
+        Self::new(StatusCode::FORBIDDEN, "NotAllowedError", "")
+    }
+
     /// What the status fault asks for.
     pub(super) fn fault(status: u16, retry_after: Option<u64>) -> Self {
         let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
@@ -109,7 +118,12 @@ impl ApiError {
                 status_code: self.status.as_u16(),
             },
         };
-        let mut response = (self.status, Json(body)).into_response();
+        if self.status == StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE {
+            return self.status.into_response(); // Node says no more than that.
+        }
+        // It has a tag, but is sent again all the same.
+        let mut response = tagged(&HeaderMap::new(), method, &body);
+        *response.status_mut() = self.status;
         if let Some(seconds) = self.retry_after {
             response.headers_mut().insert(RETRY_AFTER, seconds.into());
         }
@@ -136,9 +150,32 @@ pub(super) async fn render_errors(request: Request, next: Next) -> Response {
     }
 }
 
-/// A body that Express streams: no `ETag`.
+/// What a proxy that wants a sign-in answers in Backstage's place.
+pub(super) fn sign_in_wall(wall: SignInWall) -> Response {
+    match wall {
+        SignInWall::Redirect => {
+            let page = "https://accounts.acme.example/o/oauth2/v2/auth?client_id=proxy";
+            (StatusCode::FOUND, [(LOCATION, page)]).into_response()
+        }
+        SignInWall::Page => Html(
+            "<!doctype html><title>Sign in</title><h1>Acme</h1><form method=\"post\"><input name=\"user\"></form>",
+        )
+        .into_response(),
+    }
+}
+
+/// The first half of a body, as when a server or a proxy ends while it answers.
+pub(super) fn broken(body: &impl Serialize) -> Response {
+    let text = to_json(body);
+    let half = text.floor_char_boundary(text.len() / 2);
+    json_response(&text[..half])
+}
+
+/// A body that Express streams: no `ETag`, and no length.
 pub(super) fn streamed(body: &impl Serialize) -> Response {
-    json_response(&to_json(body))
+    let text = to_json(body);
+    let pieces = futures_util::stream::iter([Ok::<_, std::convert::Infallible>(text)]);
+    ([(CONTENT_TYPE, JSON)], Body::from_stream(pieces)).into_response()
 }
 
 /// A body that Express sends in one piece: with a weak `ETag`, and 304 for who has it already.
@@ -165,9 +202,5 @@ fn to_json(body: &impl Serialize) -> String {
 }
 
 fn json_response(text: &str) -> Response {
-    (
-        [(CONTENT_TYPE, "application/json; charset=utf-8")],
-        text.to_owned(),
-    )
-        .into_response()
+    ([(CONTENT_TYPE, JSON)], text.to_owned()).into_response()
 }

@@ -14,12 +14,13 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::answer::{ApiError, streamed, tagged};
+use super::answer::{ApiError, broken, streamed, tagged};
 use super::entity::Entity;
 use super::fields::Fields;
 use super::filter::Filter;
 use super::page::{Cursor, DEFAULT_LIMIT, FullText, Order, OrderField, Query, Start, page};
 use super::predicate::Predicate;
+use super::view::View;
 use super::{Reader, Store};
 
 /// What Express's JSON parser takes.
@@ -30,6 +31,10 @@ pub(super) fn router() -> Router<Arc<Store>> {
         .route("/entities/by-query", get(get_by_query).post(post_by_query))
         .route("/entities/by-refs", post(by_refs))
         .route("/entities/by-name/{kind}/{namespace}/{name}", get(by_name))
+        .route(
+            "/entities/by-name/{kind}/{namespace}/{name}/ancestry",
+            get(ancestry),
+        )
         .route("/entities/by-uid/{uid}", get(by_uid))
         .route("/entity-facets", get(get_facets).post(post_facets))
 }
@@ -64,19 +69,28 @@ impl Parameters {
         self.all(name).next()
     }
 
+    /// A number as JavaScript reads it, so `1e3` is one, in the words of Backstage's check against its description.
     fn count(&self, name: &str) -> Result<Option<usize>, ApiError> {
-        self.one(name)
-            .map(|text| text.parse().map_err(|_| not_a_count(name)))
-            .transpose()
+        let Some(text) = self.one(name) else {
+            return Ok(None);
+        };
+        let number = text.parse::<f64>().ok().filter(|one| one.fract() == 0.0);
+        let wrong = match number {
+            None => "must be integer",
+            Some(number) if number < 0.0 => "must be >= 0",
+            #[expect(
+                clippy::cast_possible_truncation,
+                clippy::cast_sign_loss,
+                reason = "it is whole and not negative, and too large a one saturates"
+            )]
+            Some(number) => return Ok(Some(number as usize)),
+        };
+        Err(ApiError::input(format!("request/query/{name} {wrong}")))
     }
 
     fn filter(&self) -> Result<Filter, ApiError> {
         Filter::parse(self.all("filter")).map_err(ApiError::input)
     }
-}
-
-fn not_a_count(name: &str) -> ApiError {
-    ApiError::input(format!("Invalid {name}: must be an integer of 0 or more"))
 }
 
 #[derive(Debug, Serialize)]
@@ -125,12 +139,11 @@ async fn get_by_query(
         },
     };
     let count = counts(parameters.one("totalItems"))?;
-    let body = page_body(&store, reader, start, limit, &fields, count)?;
-    // Whole entities are streamed.
-    Ok(if fields.is_empty() {
-        streamed(&body)
+    let (body, number) = page_body(&store, &reader, start, limit, &fields, count)?;
+    Ok(if reader.broken_page == Some(number) {
+        broken(&body)
     } else {
-        tagged(&headers, &Method::GET, &body)
+        entities_answer(&reader, &fields, &headers, &Method::GET, &body)
     })
 }
 
@@ -179,7 +192,10 @@ async fn post_by_query(
     let fields = Fields::parse(body.fields.iter().map(String::as_str)).map_err(ApiError::input)?;
     let count = |name, number: Option<i64>| {
         number
-            .map(|number| usize::try_from(number).map_err(|_| not_a_count(name)))
+            .map(|number| {
+                usize::try_from(number)
+                    .map_err(|_| ApiError::input(format!("Invalid {name}: must be >= 0")))
+            })
             .transpose()
     };
     let limit = count("limit", body.limit)?.unwrap_or(DEFAULT_LIMIT);
@@ -197,24 +213,41 @@ async fn post_by_query(
         },
     };
     let counted = counts(body.total_items.as_deref())?;
-    let body = page_body(&store, reader, start, limit, &fields, counted)?;
-    Ok(if fields.is_empty() {
-        streamed(&body)
+    let (body, number) = page_body(&store, &reader, start, limit, &fields, counted)?;
+    Ok(if reader.broken_page == Some(number) {
+        broken(&body)
     } else {
-        tagged(&headers, &Method::POST, &body)
+        entities_answer(&reader, &fields, &headers, &Method::POST, &body)
     })
 }
 
+/// Whole entities are streamed, as the database has them; for who may see nothing, the database is not asked.
+fn entities_answer(
+    reader: &Reader,
+    fields: &Fields,
+    headers: &HeaderMap,
+    method: &Method,
+    body: &impl Serialize,
+) -> Response {
+    if fields.is_empty() && !reader.sees_nothing {
+        streamed(body)
+    } else {
+        tagged(headers, method, body)
+    }
+}
+
+/// A page and its number.
 fn page_body(
     store: &Store,
-    reader: Reader,
+    reader: &Reader,
     start: Start,
     limit: usize,
     fields: &Fields,
     count: bool,
-) -> Result<PageBody, ApiError> {
+) -> Result<(PageBody, usize), ApiError> {
     let page = page(store.visible_to(reader), start, limit).map_err(ApiError::input)?;
-    Ok(PageBody {
+    let number = page.number;
+    let body = PageBody {
         items: page
             .entities
             .iter()
@@ -225,7 +258,8 @@ fn page_body(
             next_cursor: page.next,
             prev_cursor: page.previous,
         },
-    })
+    };
+    Ok((body, number))
 }
 
 fn cursor_start(text: &str) -> Result<Start, ApiError> {
@@ -256,7 +290,7 @@ fn counts(parameter: Option<&str>) -> Result<bool, ApiError> {
         None | Some("include") => Ok(true),
         Some("exclude") => Ok(false),
         Some(_) => Err(ApiError::input(
-            "Invalid totalItems, must be include or exclude",
+            "request/query/totalItems must be equal to one of the allowed values: include, exclude",
         )),
     }
 }
@@ -289,24 +323,22 @@ async fn by_refs(
     let body: RefsBody = json_body(&headers, &body)?;
     let fields = Fields::parse(body.fields.iter().map(String::as_str)).map_err(ApiError::input)?;
     let predicate = predicate(body.query.as_ref())?;
-    let visible = store.visible_to(reader);
+    let visible = store.visible_to(&reader);
     let items = body
         .entity_refs
         .iter()
         .map(|reference| {
             visible
-                .iter()
-                .find(|entity| entity.reference == *reference)
+                .find(reference)
                 .filter(|entity| filter.matches(&entity.rows) && holds(predicate.as_ref(), entity))
                 .map(|entity| fields.pick(&entity.json))
         })
         .collect();
     let answer = Items { items };
-    Ok(if fields.is_empty() {
-        streamed(&answer)
-    } else {
-        tagged(&headers, &Method::POST, &answer)
-    })
+    let method = Method::POST;
+    Ok(entities_answer(
+        &reader, &fields, &headers, &method, &answer,
+    ))
 }
 
 async fn by_name(
@@ -318,15 +350,55 @@ async fn by_name(
     Parameters::read(query.as_deref(), &[])?;
     let reference = format!("{kind}:{namespace}/{name}").to_lowercase();
     store
-        .visible_to(reader)
-        .iter()
-        .find(|entity| entity.reference == reference)
+        .visible_to(&reader)
+        .find(&reference)
         .map(|entity| streamed(&entity.json))
         .ok_or_else(|| {
             ApiError::not_found(format!(
                 "No entity named '{name}' found, with kind '{kind}' in namespace '{namespace}'"
             ))
         })
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Ancestry<'a> {
+    root_entity_ref: &'a str,
+    items: [Ancestor<'a>; 1],
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Ancestor<'a> {
+    entity: &'a Value,
+    parent_entity_refs: [&'a str; 0],
+}
+
+/// Where an entity came from; here each is its own root. The one answer that says that somebody may not see it.
+async fn ancestry(
+    State(store): State<Arc<Store>>,
+    Extension(reader): Extension<Reader>,
+    headers: HeaderMap,
+    Path((kind, namespace, name)): Path<(String, String, String)>,
+    RawQuery(query): RawQuery,
+) -> Result<Response, ApiError> {
+    Parameters::read(query.as_deref(), &[])?;
+    if reader.sees_nothing {
+        return Err(ApiError::not_allowed());
+    }
+    let reference = format!("{kind}:{namespace}/{name}").to_lowercase();
+    let entity = store
+        .visible_to(&reader)
+        .find(&reference)
+        .ok_or_else(|| ApiError::not_found(format!("No such entity {reference}")))?;
+    let answer = Ancestry {
+        root_entity_ref: &entity.reference,
+        items: [Ancestor {
+            entity: &entity.json,
+            parent_entity_refs: [],
+        }],
+    };
+    Ok(tagged(&headers, &Method::GET, &answer))
 }
 
 async fn by_uid(
@@ -337,7 +409,7 @@ async fn by_uid(
 ) -> Result<Response, ApiError> {
     Parameters::read(query.as_deref(), &[])?;
     store
-        .visible_to(reader)
+        .visible_to(&reader)
         .iter()
         .find(|entity| entity.uid == uid)
         .map(|entity| streamed(&entity.json))
@@ -371,9 +443,14 @@ async fn get_facets(
     let parameters = Parameters::read(query.as_deref(), &["facet", "filter"])?;
     let filter = parameters.filter()?;
     let keys: Vec<&str> = parameters.all("facet").collect();
-    let answer = facets(store.visible_to(reader), &keys, |entity| {
+    if keys.is_empty() {
+        return Err(ApiError::input(
+            "request/query must have required property 'facet'",
+        ));
+    }
+    let answer = facets(store.visible_to(&reader), &keys, |entity| {
         filter.matches(&entity.rows)
-    })?;
+    });
     Ok(tagged(&headers, &Method::GET, &answer))
 }
 
@@ -388,22 +465,18 @@ async fn post_facets(
     let body: FacetsBody = json_body(&headers, &body)?;
     let predicate = predicate(body.query.as_ref())?;
     let keys: Vec<&str> = body.facets.iter().map(String::as_str).collect();
-    let answer = facets(store.visible_to(reader), &keys, |entity| {
+    if keys.is_empty() {
+        return Err(ApiError::input("Missing or empty facets parameter"));
+    }
+    let answer = facets(store.visible_to(&reader), &keys, |entity| {
         holds(predicate.as_ref(), entity)
-    })?;
+    });
     Ok(tagged(&headers, &Method::POST, &answer))
 }
 
 /// How often each value of each key occurs, in the values' own spelling.
-fn facets(
-    entities: &[Entity],
-    keys: &[&str],
-    wanted: impl Fn(&Entity) -> bool,
-) -> Result<Facets, ApiError> {
-    if keys.is_empty() {
-        return Err(ApiError::input("Missing facet"));
-    }
-    let entities: Vec<&Entity> = entities.iter().filter(|entity| wanted(entity)).collect();
+fn facets(view: View<'_>, keys: &[&str], wanted: impl Fn(&Entity) -> bool) -> Facets {
+    let entities: Vec<&Entity> = view.iter().filter(|entity| wanted(entity)).collect();
     let of_key = |key: &str| {
         let lower = key.to_lowercase();
         let mut counts: BTreeMap<String, usize> = BTreeMap::new();
@@ -417,12 +490,12 @@ fn facets(
         let facet = |(value, count)| Facet { value, count };
         counts.into_iter().map(facet).collect()
     };
-    Ok(Facets {
+    Facets {
         facets: keys
             .iter()
             .map(|key| ((*key).to_owned(), of_key(key)))
             .collect(),
-    })
+    }
 }
 
 fn predicate(query: Option<&Value>) -> Result<Option<Predicate>, ApiError> {

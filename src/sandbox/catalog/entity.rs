@@ -1,6 +1,6 @@
 //! The entities: read from the seed, completed, and related to each other as Backstage's processors do.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use ring::digest::{SHA1_FOR_LEGACY_USE_ONLY, SHA256, digest};
 use serde_json::{Value, json};
@@ -47,28 +47,37 @@ const RELATIONS: [Relation; 12] = [
     Relation("children", Some("Group"), "parentOf", "childOf"),
 ];
 
-/// Reads a seed: a JSON array of entities as people write them.
+/// Reads a JSON array of entities as people write them.
+#[cfg(test)]
 pub(super) fn load(seed: &str) -> Result<Vec<Entity>, String> {
-    let mut entities: Vec<Value> = serde_json::from_str(seed).map_err(|error| error.to_string())?;
-    let mut references = Vec::new();
+    complete(serde_json::from_str(seed).map_err(|error| error.to_string())?)
+}
+
+/// Makes entities of what people write.
+pub(super) fn complete(mut entities: Vec<Value>) -> Result<Vec<Entity>, String> {
+    let mut references = Vec::with_capacity(entities.len());
     for entity in &mut entities {
-        references.push(complete(entity)?);
+        references.push(fill_in(entity)?);
     }
-    let mut relations: BTreeSet<(String, &str, String)> = BTreeSet::new();
+    let known: HashSet<&str> = references.iter().map(String::as_str).collect();
+    let mut relations: BTreeMap<String, BTreeSet<(&str, String)>> = BTreeMap::new();
+    let mut relate = |from: &str, name: &'static str, target: &str| {
+        let of_one = relations.entry(from.to_owned()).or_default();
+        of_one.insert((name, target.to_owned()));
+    };
     for (entity, reference) in entities.iter().zip(&references) {
         for (name, back, target) in related(entity, reference)? {
-            relations.insert((reference.clone(), name, target.clone()));
+            relate(reference, name, &target);
             // From a target that does not exist nothing comes back.
-            if references.contains(&target) {
-                relations.insert((target, back, reference.clone()));
+            if known.contains(target.as_str()) {
+                relate(&target, back, reference);
             }
         }
     }
     let finish = |(mut json, reference): (Value, String)| {
-        json["relations"] = relations
-            .iter()
-            .filter(|(from, ..)| *from == reference)
-            .map(|(_, name, target)| json!({ "type": name, "targetRef": target }))
+        let of_one = relations.get(&reference).into_iter().flatten();
+        json["relations"] = of_one
+            .map(|(name, target)| json!({ "type": name, "targetRef": target }))
             .collect();
         Entity {
             uid: json["metadata"]["uid"]
@@ -84,7 +93,7 @@ pub(super) fn load(seed: &str) -> Result<Vec<Entity>, String> {
 }
 
 /// Fills in what Backstage fills in, and returns the entity's reference.
-fn complete(entity: &mut Value) -> Result<String, String> {
+fn fill_in(entity: &mut Value) -> Result<String, String> {
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let (kind, name) = (text(&entity["kind"]), text(&entity["metadata"]["name"]));
     if entity["metadata"]["namespace"].is_null() {

@@ -13,7 +13,7 @@ impl Fields {
         for path in lists.flat_map(|list| list.split(',')).map(str::trim) {
             if path.contains(['[', ']']) {
                 return Err(format!(
-                    "invalid field '{path}', array type fields are not supported"
+                    "Invalid field \"{path}\", array type fields are not supported"
                 ));
             }
             if !path.is_empty() {
@@ -109,7 +109,7 @@ mod tests {
         let error = Fields::parse(["kind,metadata.tags[0]"].into_iter()).unwrap_err();
         assert_eq!(
             error,
-            "invalid field 'metadata.tags[0]', array type fields are not supported"
+            "Invalid field \"metadata.tags[0]\", array type fields are not supported"
         );
     }
 }

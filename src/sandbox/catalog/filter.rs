@@ -10,7 +10,7 @@ use super::search::SearchRow;
 #[serde(transparent)]
 pub(super) struct Filter(Vec<Vec<Condition>>);
 
-/// A key that must exist, or must have one of the values.
+/// A key that must exist, or must have one of the values; both in lower case.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct Condition {
     key: String,
@@ -39,14 +39,13 @@ impl Filter {
     /// Whether an entity with these rows gets through.
     pub(super) fn matches(&self, rows: &[SearchRow]) -> bool {
         let holds = |condition: &Condition| {
-            let key = condition.key.to_lowercase();
             rows.iter()
-                .filter(|row| row.key == key)
+                .filter(|row| row.key == condition.key)
                 .any(|row| match &condition.values {
                     None => true,
                     Some(values) => values
                         .iter()
-                        .any(|value| row.value.as_deref() == Some(&*value.to_lowercase())),
+                        .any(|value| row.value.as_deref() == Some(value)),
                 })
         };
         self.is_empty() || self.0.iter().any(|all| all.iter().all(holds))
@@ -58,7 +57,7 @@ fn conditions(parameter: &str) -> Result<Vec<Condition>, String> {
     let statements = parameter.split(',').map(str::trim);
     for statement in statements.filter(|statement| !statement.is_empty()) {
         let (key, value) = match statement.split_once('=') {
-            Some((key, value)) => (key.trim(), Some(value.trim().to_owned())),
+            Some((key, value)) => (key.trim(), Some(value.trim().to_lowercase())),
             None => (statement, None),
         };
         if key.is_empty() {
@@ -79,6 +78,10 @@ fn conditions(parameter: &str) -> Result<Vec<Condition>, String> {
         if let Some(value) = value {
             all[index].values.get_or_insert_default().push(value);
         }
+    }
+    // Only now: keys that differ in case alone are two conditions.
+    for condition in &mut all {
+        condition.key = condition.key.to_lowercase();
     }
     Ok(all)
 }

@@ -3,31 +3,37 @@
 //! Written from Backstage's own description and behaviour, with nothing of `catalog`. It takes bsql's ID tokens as
 //! `backend.auth.externalAccess` of type `jwks` does, and what somebody may not see is not there, rather than forbidden.
 //!
-//! Not implemented, because bsql does not ask for it: the list of all entities in one array, ancestry, locations, writes,
-//! compression, and every other plugin but the OAuth part of `auth`, which so answers 404 as one that is not installed.
+//! Not implemented, because bsql does not ask for it: the list of all entities in one array, locations, writes, and every
+//! other plugin but the OAuth part of `auth`, which so answers 404 as one that is not installed.
 
 mod answer;
 mod endpoints;
 mod entity;
 mod fields;
 mod filter;
+mod generated;
 mod oauth;
 mod page;
 mod predicate;
 mod refs;
 mod search;
+mod view;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
+use serde_json::Value;
+use tower_http::compression::CompressionLayer;
+use tower_http::compression::predicate::SizeAbove;
 
 use self::answer::ApiError;
-use self::entity::Entity;
 pub(super) use self::oauth::OAuth;
+use self::view::{Entities, View};
 use super::faults::FaultBox;
 use super::http::bearer;
 use super::idp::SubjectTokens;
@@ -35,42 +41,46 @@ use super::idp::SubjectTokens;
 const SEED: &str = include_str!("acme.json");
 /// The longest request head that Node takes: request line and headers.
 const HEAD_LIMIT: usize = 16 * 1024;
+/// Bodies of so many bytes are compressed for who understands it.
+const COMPRESSED_FROM: u16 = 1024;
 
 /// The entities, and who may see them.
 #[derive(Debug)]
 struct Store {
-    entities: Vec<Entity>,
+    entities: Entities,
     subject_tokens: SubjectTokens,
     /// Backstage's own tokens, where it gives any.
     oauth: Option<Arc<OAuth>>,
     faults: FaultBox,
 }
 
-/// Who asks, as far as the catalog cares.
-#[derive(Debug, Clone, Copy)]
+/// Who asks, as far as the catalog cares, and what is wrong meanwhile.
+#[derive(Debug, Clone)]
 struct Reader {
     sees_nothing: bool,
+    lost_kinds: Vec<String>,
+    broken_page: Option<usize>,
 }
 
 impl Store {
-    fn visible_to(&self, reader: Reader) -> &[Entity] {
-        if reader.sees_nothing {
-            &[]
-        } else {
-            &self.entities
-        }
+    fn visible_to<'a>(&'a self, reader: &'a Reader) -> View<'a> {
+        View::new(&self.entities, reader.sees_nothing, &reader.lost_kinds)
     }
 }
 
-/// The backend, with the catalog below `/api/catalog`, and its OAuth server if that is switched on.
+/// The backend, with the catalog below `/api/catalog`, and its OAuth server if that is switched on. So many databases
+/// are added to Acme's.
 pub(super) fn router(
     subject_tokens: SubjectTokens,
     oauth: Option<Arc<OAuth>>,
     faults: FaultBox,
+    more_databases: usize,
 ) -> Router {
-    let entities = entity::load(SEED).expect("the seed is sound, see the test");
+    let mut entities: Vec<Value> = serde_json::from_str(SEED).expect("see the test");
+    entities.extend(generated::entities(more_databases));
+    let entities = entity::complete(entities).expect("the seed is sound, see the test");
     let store = Arc::new(Store {
-        entities,
+        entities: Entities::new(entities),
         subject_tokens,
         oauth: oauth.clone(),
         faults,
@@ -79,6 +89,7 @@ pub(super) fn router(
         .fallback(|| async { StatusCode::NOT_FOUND })
         .layer(from_fn_with_state(Arc::clone(&store), admit))
         .layer(from_fn(answer::render_errors))
+        .layer(CompressionLayer::new().compress_when(SizeAbove::new(COMPRESSED_FROM)))
         .with_state(store);
     oauth
         .map_or_else(Router::new, OAuth::router)
@@ -92,7 +103,13 @@ async fn admit(
     mut request: Request,
     next: Next,
 ) -> Result<Response, ApiError> {
-    let faults = store.faults.get();
+    let faults = store.faults.for_catalog_request();
+    if faults.catalog_delay_milliseconds > 0 {
+        tokio::time::sleep(Duration::from_millis(faults.catalog_delay_milliseconds)).await;
+    }
+    if let Some(wall) = faults.catalog_sign_in {
+        return Ok(answer::sign_in_wall(wall));
+    }
     if let Some(status) = faults.catalog_status {
         let retry_after = faults.catalog_retry_after_seconds;
         return Err(ApiError::fault(status, retry_after));
@@ -109,7 +126,11 @@ async fn admit(
             .map_err(|_| ApiError::authentication("Illegal token"))?,
     };
     let sees_nothing = faults.hidden_from.iter().any(|id| id == person.id);
-    request.extensions_mut().insert(Reader { sees_nothing });
+    request.extensions_mut().insert(Reader {
+        sees_nothing,
+        lost_kinds: faults.catalog_lost_kinds,
+        broken_page: faults.catalog_broken_page,
+    });
     Ok(next.run(request).await)
 }
 
@@ -135,7 +156,8 @@ mod tests {
     use std::collections::BTreeSet;
 
     use jiff::SignedDuration;
-    use serde_json::{Value, json};
+    use serde_json::json;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     use tokio_util::sync::CancellationToken;
     use url::Url;
 
@@ -143,7 +165,7 @@ mod tests {
     use crate::clock::Clock;
     use crate::http::{Answer, HttpClient};
     use crate::sandbox::company::{INSTANCES, Instance, PEOPLE};
-    use crate::sandbox::faults::Faults;
+    use crate::sandbox::faults::{Faults, SignInWall};
     use crate::sandbox::http::serve;
     use crate::sandbox::idp::keys::SigningKey;
 
@@ -166,13 +188,20 @@ mod tests {
 
     impl World {
         async fn start() -> Self {
+            Self::with(0).await
+        }
+
+        async fn with(databases: usize) -> Self {
             let key = Arc::new(SigningKey::generate());
             let tokens = SubjectTokens::new(Arc::clone(&key), ISSUER.to_owned());
             let faults = FaultBox::default();
             let stop = CancellationToken::new();
-            let (url, _) = serve(router(tokens, None, faults.clone()), stop.clone())
-                .await
-                .unwrap();
+            let (url, _) = serve(
+                router(tokens, None, faults.clone(), databases),
+                stop.clone(),
+            )
+            .await
+            .unwrap();
             Self {
                 url: url.join("api/catalog/").unwrap(),
                 http: HttpClient::new(Vec::new()).unwrap(),
@@ -493,11 +522,11 @@ mod tests {
             ("entities/by-query?foo=bar", "Unknown query parameter 'foo'"),
             (
                 "entities/by-query?limit=-1",
-                "Invalid limit: must be an integer of 0 or more",
+                "request/query/limit must be >= 0",
             ),
             (
-                "entities/by-query?limit=1e3",
-                "Invalid limit: must be an integer of 0 or more",
+                "entities/by-query?limit=1.5",
+                "request/query/limit must be integer",
             ),
             (
                 "entities/by-query?orderField=metadata.name,up",
@@ -505,13 +534,16 @@ mod tests {
             ),
             (
                 "entities/by-query?totalItems=maybe",
-                "Invalid totalItems, must be include or exclude",
+                "request/query/totalItems must be equal to one of the allowed values: include, exclude",
             ),
             (
                 "entities/by-query?fields=a[0]",
-                "invalid field 'a[0]', array type fields are not supported",
+                "Invalid field \"a[0]\", array type fields are not supported",
             ),
-            ("entity-facets", "Missing facet"),
+            (
+                "entity-facets",
+                "request/query must have required property 'facet'",
+            ),
         ] {
             let answer = world.get(path).await;
             assert_eq!(answer.status, 400, "{path}");
@@ -613,5 +645,148 @@ mod tests {
         let answer = world.get("entities/by-query").await;
         assert_eq!(body(&answer)["error"]["name"], "ServiceUnavailableError");
         assert_eq!(answer.retry_after(), None);
+        world.faults.set(Faults {
+            catalog_status: Some(431),
+            ..Faults::default()
+        });
+        let answer = world.get("entities/by-query").await;
+        assert_eq!((answer.status.as_u16(), answer.body()), (431, &b""[..]));
+        world.faults.set(Faults {
+            catalog_status: Some(500),
+            catalog_status_times: Some(1),
+            ..Faults::default()
+        });
+        let statuses = [
+            world.get("entities/by-query").await.status,
+            world.get("entities/by-query").await.status,
+        ];
+        assert_eq!(statuses.map(|status| status.as_u16()), [500, 200]);
+    }
+
+    #[tokio::test]
+    async fn a_proxy_may_stand_in_front() {
+        let world = World::start().await;
+        world.faults.set(Faults {
+            catalog_sign_in: Some(SignInWall::Page),
+            ..Faults::default()
+        });
+        let answer = world.get_with("entities/by-query", &[]).await;
+        assert_eq!(answer.status, 200);
+        let kind = answer.headers["content-type"].to_str().unwrap();
+        assert!(kind.starts_with("text/html"), "{kind}");
+        world.faults.set(Faults {
+            catalog_sign_in: Some(SignInWall::Redirect),
+            ..Faults::default()
+        });
+        let answer = world.get_with("entities/by-query", &[]).await;
+        assert_eq!(answer.status, 302);
+        assert!(answer.headers.contains_key("location"));
+    }
+
+    #[tokio::test]
+    async fn a_page_may_break_and_a_kind_may_vanish() {
+        let world = World::start().await;
+        world.faults.set(Faults {
+            catalog_broken_page: Some(2),
+            ..Faults::default()
+        });
+        let query = [("filter", "kind=resource"), ("limit", "5")];
+        let one = world.query(&query).await;
+        let cursor = one["pageInfo"]["nextCursor"].as_str().unwrap();
+        let path = |cursor: &str| format!("entities/by-query?limit=5&cursor={cursor}");
+        let two = world.get(&path(&cursor.replace('=', "%3D"))).await;
+        assert_eq!(two.status, 200);
+        assert!(serde_json::from_slice::<Value>(two.body()).is_err());
+
+        world.faults.set(Faults {
+            catalog_lost_kinds: vec!["Resource".to_owned()],
+            ..Faults::default()
+        });
+        assert_eq!(
+            world.query(&query).await,
+            json!({ "items": [], "totalItems": 0, "pageInfo": {} })
+        );
+        let me = world.query(&[("filter", "kind=user")]).await;
+        assert_eq!(me["totalItems"], 4);
+    }
+
+    #[tokio::test]
+    async fn it_may_take_its_time() {
+        let world = World::start().await;
+        world.faults.set(Faults {
+            catalog_delay_milliseconds: 50,
+            ..Faults::default()
+        });
+        let begin = std::time::Instant::now();
+        world.get("entities/by-query?limit=0").await;
+        assert!(begin.elapsed() >= Duration::from_millis(50));
+    }
+
+    #[tokio::test]
+    async fn long_answers_are_compressed_for_who_asks() {
+        let world = World::start().await;
+        let token = format!("Bearer {}", world.token(SignedDuration::from_hours(1)));
+        // As bytes: a client that knows of compression would undo it unseen.
+        let raw = async |path: &str, accept: &str| {
+            let address = world.url.socket_addrs(|| None).unwrap()[0];
+            let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
+            let head = format!(
+                "GET /api/catalog/{path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\nauthorization: {token}\r\naccept-encoding: {accept}\r\n\r\n"
+            );
+            stream.write_all(head.as_bytes()).await.unwrap();
+            let mut answer = Vec::new();
+            stream.read_to_end(&mut answer).await.unwrap();
+            String::from_utf8_lossy(&answer).to_lowercase()
+        };
+        let long = raw("entities/by-query", "gzip").await;
+        assert!(long.contains("content-encoding: gzip"), "{long}");
+        assert!(long.contains("transfer-encoding: chunked"), "{long}");
+        let plain = raw("entities/by-query", "identity").await;
+        assert!(!plain.contains("content-encoding"), "{plain}");
+        let short = raw("entities/by-query?limit=1&fields=kind", "gzip").await;
+        assert!(!short.contains("content-encoding"), "{short}");
+    }
+
+    #[tokio::test]
+    async fn ancestry_alone_says_what_may_not_be_seen() {
+        let world = World::start().await;
+        let path = "entities/by-name/Resource/default/payments-staging/ancestry";
+        let answer = body(&world.get(path).await);
+        assert_eq!(answer["rootEntityRef"], "resource:default/payments-staging");
+        assert_eq!(
+            answer["items"][0]["entity"]["metadata"]["name"],
+            "payments-staging"
+        );
+        let nobody = world
+            .get("entities/by-name/resource/default/nope/ancestry")
+            .await;
+        assert_eq!(
+            body(&nobody)["error"]["message"],
+            "No such entity resource:default/nope"
+        );
+        world.faults.set(Faults {
+            hidden_from: vec!["ada".to_owned()],
+            ..Faults::default()
+        });
+        let denied = world.get(path).await;
+        assert_eq!(denied.status, 403);
+        assert_eq!(body(&denied)["error"]["name"], "NotAllowedError");
+    }
+
+    #[tokio::test]
+    async fn databases_without_end() {
+        let world = World::with(3_000).await;
+        let everything = [
+            ("filter", "kind=resource,spec.type=database"),
+            ("fields", "metadata.name"),
+            ("limit", "0"),
+        ];
+        assert_eq!(world.query(&everything).await["totalItems"], 3_011);
+        let mine = "kind=resource,relations.ownedBy=group:default/payments";
+        let mine = world.query(&[("filter", mine), ("limit", "0")]).await;
+        assert_eq!(
+            mine["totalItems"], 35,
+            "Acme's five and every hundredth pair"
+        );
     }
 }

@@ -4,8 +4,8 @@
 //! As there: a request that is refused is JSON in the browser and never reaches the client, `expires_in` is an hour
 //! whatever the token says, a refresh token is good once, and revoking needs the `client_id`.
 //!
-//! Not implemented, because bsql does not ask for it: dynamic client registration, other clients' documents, the API of
-//! the page, and `userinfo`.
+//! Not implemented, because bsql does not ask for it: dynamic client registration, other clients' documents, and the API
+//! of the page.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -28,7 +28,7 @@ use url::{Url, form_urlencoded};
 use super::answer::{ApiError, render_errors};
 use crate::clock::Clock;
 use crate::sandbox::company::{PEOPLE, Person, person};
-use crate::sandbox::http::{opaque_secret, random};
+use crate::sandbox::http::{bearer, opaque_secret, random};
 use crate::sandbox::idp::keys::SigningKey;
 
 /// The audience of Backstage's own tokens.
@@ -98,6 +98,7 @@ impl OAuth {
             .route("/v1/authorize", get(authorize))
             .route("/v1/token", post(token))
             .route("/v1/revoke", post(revoke))
+            .route("/v1/userinfo", get(user_info))
             .fallback(|| async { StatusCode::NOT_FOUND })
             .layer(from_fn(render_errors));
         Router::new()
@@ -326,6 +327,23 @@ async fn revoke(
         oauth.sessions().refresh_tokens.remove(token);
     }
     Ok(StatusCode::OK)
+}
+
+/// Who somebody is and what they own, as it was kept when they last signed in to the web interface.
+async fn user_info(
+    State(oauth): State<Arc<OAuth>>,
+    headers: HeaderMap,
+) -> Result<Json<Value>, ApiError> {
+    let token = bearer(&headers).ok_or_else(|| ApiError::authentication("No token provided"))?;
+    let person = oauth
+        .user(token)
+        .ok_or_else(|| ApiError::authentication("Illegal token"))??;
+    let user = format!("user:default/{}", person.id);
+    let groups = person.groups.iter();
+    let owns: Vec<String> = std::iter::once(user.clone())
+        .chain(groups.map(|group| format!("group:default/{group}")))
+        .collect();
+    Ok(Json(json!({ "claims": { "sub": user, "ent": owns } })))
 }
 
 /// Whom the person is at Backstage, and whether bsql may act for them.

@@ -11,6 +11,7 @@ use serde_json::Value;
 use super::entity::Entity;
 use super::filter::Filter;
 use super::predicate::Predicate;
+use super::view::View;
 
 /// As many entities as a page has when nobody says.
 pub(super) const DEFAULT_LIMIT: usize = 20;
@@ -65,6 +66,9 @@ pub(super) struct Cursor {
     order_field_values: (Option<String>, String),
     #[serde(default, skip_serializing_if = "Option::is_none")]
     total_items: Option<usize>,
+    /// How many pages came before, for the fault that breaks one of them; Backstage has no such thing.
+    #[serde(default)]
+    pages: usize,
 }
 
 /// Where a page begins.
@@ -83,6 +87,8 @@ pub(super) struct Page<'a> {
     pub(super) total: usize,
     pub(super) next: Option<String>,
     pub(super) previous: Option<String>,
+    /// Counted from 1, in the order in which they were asked for.
+    pub(super) number: usize,
 }
 
 impl Cursor {
@@ -95,6 +101,11 @@ impl Cursor {
         serde_json::from_slice(&bytes).map_err(|error| malformed(error.to_string()))
     }
 
+    /// Whether the page after the place is wanted, in the order of uids, with a count that is known.
+    fn walks_on(&self) -> bool {
+        !self.is_previous && self.query.order_fields.is_empty() && self.total_items.is_some()
+    }
+
     fn encode(&self) -> String {
         STANDARD.encode(serde_json::to_string(self).expect("a cursor has only string keys"))
     }
@@ -104,28 +115,35 @@ impl Cursor {
 type Placed<'a> = ((Option<String>, &'a str), &'a Entity);
 
 impl Query {
-    /// The entities that are asked for, in order.
-    fn run<'a>(&self, entities: &'a [Entity]) -> Result<Vec<Placed<'a>>, String> {
+    /// Which of the entities are asked for, with their places.
+    fn select<'a>(
+        &self,
+        entities: impl Iterator<Item = &'a Entity>,
+    ) -> Result<impl Iterator<Item = Placed<'a>>, String> {
         let predicate = self.predicate.as_ref().map(Predicate::parse).transpose()?;
         let order = self.order_fields.first();
-        let mut found: Vec<Placed<'a>> = entities
-            .iter()
+        Ok(entities
             .filter(|entity| self.filter.matches(&entity.rows))
-            .filter(|entity| {
+            .filter(move |entity| {
                 predicate
                     .as_ref()
                     .is_none_or(|one| one.matches(&entity.rows))
             })
             .filter(|entity| self.contains_term(entity))
-            .filter_map(|entity| {
+            .filter_map(move |entity| {
                 let value = match order {
                     // Entities without the field are left out, since Backstage 1.51.
                     Some(order) => Some(value_of(entity, &order.field)?),
                     None => None,
                 };
                 Some(((value, entity.uid.as_str()), entity))
-            })
-            .collect();
+            }))
+    }
+
+    /// The entities that are asked for, in order.
+    fn run<'a>(&self, view: View<'a>) -> Result<Vec<Placed<'a>>, String> {
+        let mut found: Vec<Placed<'a>> = self.select(view.iter())?.collect();
+        let order = self.order_fields.first();
         found.sort_by(|(one, _), (other, _)| one.cmp(other));
         if order.is_some_and(|order| order.order == Order::Desc) {
             found.reverse();
@@ -155,13 +173,15 @@ impl Query {
     }
 }
 
-/// The page of `entities` that begins at `start`.
-pub(super) fn page(entities: &[Entity], start: Start, limit: usize) -> Result<Page<'_>, String> {
+/// The page of what `view` shows that begins at `start`.
+pub(super) fn page(view: View<'_>, start: Start, limit: usize) -> Result<Page<'_>, String> {
     let (query, offset, cursor) = match start {
         Start::Query { query, offset } => (query, offset, None),
+        Start::Cursor(cursor) if cursor.walks_on() => return next_page(view, *cursor, limit),
         Start::Cursor(cursor) => (cursor.query.clone(), 0, Some(cursor)),
     };
-    let found = query.run(entities)?;
+    let found = query.run(view)?;
+    let number = 1 + cursor.as_ref().map_or(0, |cursor| cursor.pages);
     let total = cursor
         .as_ref()
         .and_then(|cursor| cursor.total_items)
@@ -198,15 +218,50 @@ pub(super) fn page(entities: &[Entity], start: Start, limit: usize) -> Result<Pa
             query: query.clone(),
             order_field_values: (value.clone(), (*uid).to_owned()),
             total_items: Some(total),
+            pages: number,
         }
         .encode()
     };
     let something = !range.is_empty();
     Ok(Page {
         next: (something && range.end < found.len()).then(|| to(range.end - 1, false)),
-        previous: (something && range.start > 0).then(|| to(range.start, true)),
+        // The first answer has no page before it, even if it begins somewhere else than at the beginning.
+        previous: (something && range.start > 0 && cursor.is_some()).then(|| to(range.start, true)),
         entities: found[range].iter().map(|(_, entity)| *entity).collect(),
         total,
+        number,
+    })
+}
+
+/// The next page of a listing in no order of its own: looks no further than the page, or who reads 100,000 entities to
+/// the end would wait for each of them as often as there are pages.
+fn next_page(view: View<'_>, cursor: Cursor, limit: usize) -> Result<Page<'_>, String> {
+    let (_, last) = &cursor.order_field_values;
+    let mut entities: Vec<&Entity> = cursor
+        .query
+        .select(view.after(last))?
+        .map(|(_, entity)| entity)
+        .take(limit.saturating_add(1))
+        .collect();
+    let more = entities.len() > limit;
+    entities.truncate(limit);
+    let number = cursor.pages + 1;
+    let to = |entity: &Entity, is_previous: bool| {
+        Cursor {
+            is_previous,
+            order_field_values: (None, entity.uid.clone()),
+            pages: number,
+            ..cursor.clone()
+        }
+        .encode()
+    };
+    let (first, last) = (entities.first(), entities.last());
+    Ok(Page {
+        next: last.filter(|_| more).map(|last| to(last, false)),
+        previous: first.map(|first| to(first, true)),
+        total: cursor.total_items.unwrap_or_default(),
+        number,
+        entities,
     })
 }
 
@@ -244,8 +299,17 @@ fn like(text: &str, pattern: &str) -> bool {
 mod tests {
     use super::*;
     use crate::sandbox::catalog::entity::load;
+    use crate::sandbox::catalog::view::Entities;
 
-    fn entities() -> Vec<Entity> {
+    fn page(entities: &Entities, start: Start, limit: usize) -> Result<Page<'_>, String> {
+        super::page(View::new(entities, false, &[]), start, limit)
+    }
+
+    fn entities() -> Entities {
+        Entities::new(read())
+    }
+
+    fn read() -> Vec<Entity> {
         load(
             r#"[
             {"kind": "Resource", "metadata": {"name": "a", "title": "Zed"}, "spec": {"type": "database"}},
@@ -310,9 +374,11 @@ mod tests {
         let entities = entities();
         let mut seen = String::new();
         let mut start = first(Query::default());
-        loop {
+        for number in 1.. {
             let page = page(&entities, start, 2).unwrap();
             seen += &names(&page);
+            assert_eq!((page.number, page.total), (number, 5));
+            assert_eq!(page.previous.is_some(), number > 1);
             match page.next {
                 Some(cursor) => start = at(&cursor),
                 None => break,
@@ -325,17 +391,19 @@ mod tests {
 
     #[test]
     fn the_cursor_brings_the_query_and_survives_a_lost_entity() {
-        let mut entities = entities();
         let query = Query {
             filter: Filter::parse(["spec.type=database"].into_iter()).unwrap(),
             predicate: Some(serde_json::json!({ "kind": "Resource" })),
             ..ordered("metadata.name", Order::Asc)
         };
+        let entities = entities();
         let one = page(&entities, first(query), 2).unwrap();
         assert_eq!((names(&one).as_str(), one.total), ("ab", 4));
         let next = one.next.unwrap();
-        entities.remove(1);
-        let two = page(&entities, at(&next), 2).unwrap();
+        let mut left = read();
+        left.remove(1);
+        let left = Entities::new(left);
+        let two = page(&left, at(&next), 2).unwrap();
         assert_eq!(names(&two), "ce");
         assert_eq!(two.total, 4, "not counted again");
     }
