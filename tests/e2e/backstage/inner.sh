@@ -11,44 +11,20 @@ cleanup() {
   rm -rf "$dir"
 }
 trap cleanup EXIT
-fail() { echo "$*" >&2; exit 1; }
+. "$LIB"
 
 ISSUER=$(sed -n 's/^issuer = "\(.*\)"/\1/p' "$BSQL_CONFIG")
-PORT=$(node -e 'const s = require("net").createServer().listen(0, "127.0.0.1", () => { console.log(s.address().port); s.close(); })')
+PORT=$(free_port)
+log=$dir/backstage.log
 export ISSUER PORT
 began=$SECONDS
 (cd "$BACKSTAGE" && NODE_ENV=development NO_COLOR=1 exec node --no-node-snapshot index.js --config app-config.yaml) \
-  >"$dir/backstage.log" 2>&1 &
+  >"$log" 2>&1 &
 backstage=$!
 # Backstage offers a sign-in of its own, which comes last.
 # The test makes tokens older where they are kept, which must not be a keyring.
 export BSQL_IDENTITY_TOKEN_STORE=file
 export BSQL_BACKSTAGE_URL=http://127.0.0.1:$PORT BSQL_BACKSTAGE_AUTH=id-token
-died() { tail -n 40 "$dir/backstage.log" >&2; fail "$*"; }
-
-# Runs a command until it succeeds; 120 s are for machines that are busy.
-eventually() {
-  local what=$1 end=$((SECONDS + 120))
-  shift
-  until "$@" >"$dir/last" 2>&1; do
-    kill -0 "$backstage" 2>/dev/null || died "Backstage ended before $what"
-    [ $SECONDS -lt $end ] || { cat "$dir/last" >&2; died "120 s without $what"; }
-    sleep 0.2
-  done
-}
-
-# expect WHAT EXPECTED ACTUAL
-expect() { [ "$2" = "$3" ] || fail "$1: expected"$'\n'"$2"$'\n'"and not"$'\n'"$3"; }
-# refused STATUS COMMAND...: the command must end with this status; what it says on stderr is in $said.
-refused() {
-  local expected=$1 status=0
-  shift
-  said=$("$@" 2>&1 >/dev/null) || status=$?
-  [ $status = "$expected" ] || fail "\`$*\` ended with $status instead of $expected: $said"
-}
-# Reads one value of the JSON on stdin: `value .databases[0].name`.
-value() { node -e 'const v = JSON.parse(require("fs").readFileSync(0, "utf8")); console.log(eval("v" + process.argv[1]))' "$1"; }
-says() { case "$said" in *"$1"*) ;; *) fail "not said: $1"$'\n'"but: $said" ;; esac; }
 
 eventually "it was ready" curl -fsS "$BSQL_BACKSTAGE_URL/.backstage/health/v1/readiness"
 echo "Backstage is ready after $((SECONDS - began)) s"
