@@ -2,7 +2,7 @@
 
 fail() { echo "$*" >&2; exit 1; }
 # expect WHAT EXPECTED ACTUAL
-expect() { [ "$2" = "$3" ] || fail "$1: expected"$'\n'"$2"$'\n'"and not"$'\n'"$3"; }
+expect() { [ "$2" = "$3" ] || fail "$1: expected (<) and found (>)"$'\n'"$(diff <(echo "$2") <(echo "$3") | head -n 20)"; }
 # refused STATUS COMMAND...: the command must end with this status; what it says on stderr is in $said.
 refused() {
   local expected=$1 status=0

@@ -167,8 +167,7 @@ pub(super) fn sign_in_wall(wall: SignInWall) -> Response {
 /// The first half of a body, as when a server or a proxy ends while it answers.
 pub(super) fn broken(body: &impl Serialize) -> Response {
     let text = to_json(body);
-    let half = text.floor_char_boundary(text.len() / 2);
-    json_response(&text[..half])
+    json_response(&String::from_utf8_lossy(&text.as_bytes()[..text.len() / 2]))
 }
 
 /// A body that Express streams: no `ETag`, and no length.
