@@ -88,6 +88,30 @@ fn run_gives_a_command_a_world_of_its_own() {
 }
 
 #[test]
+fn the_catalog_may_be_as_big_as_one_likes() {
+    let env = TestEnv::new();
+    let bsql = env!("CARGO_BIN_EXE_bsql");
+    let script = format!(
+        "{bsql} login --flow device && {bsql} ls -o name && {bsql} connect invoices-00400-staging --dry-run"
+    );
+    let run = env
+        .bsql(&[
+            "sandbox",
+            "run",
+            "--databases",
+            "1000",
+            "--",
+            "/bin/sh",
+            "-c",
+            &script,
+        ])
+        .succeeds()
+        .says(&["acme-staging:"]);
+    let generated = run.stdout.matches("invoices-00000-").count();
+    assert_eq!(generated, 2, "{run}");
+}
+
+#[test]
 fn the_demo_shows_everything_and_leaves_nothing() {
     let env = TestEnv::new();
     let mut command = env.command(&["sandbox", "demo"]);

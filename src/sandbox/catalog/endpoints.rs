@@ -251,7 +251,7 @@ fn page_body(
         items: page
             .entities
             .iter()
-            .map(|entity| fields.pick(&entity.json))
+            .map(|entity| fields.pick(&entity.value()))
             .collect(),
         total_items: if count { page.total } else { 0 },
         page_info: PageInfo {
@@ -331,7 +331,7 @@ async fn by_refs(
             visible
                 .find(reference)
                 .filter(|entity| filter.matches(&entity.rows) && holds(predicate.as_ref(), entity))
-                .map(|entity| fields.pick(&entity.json))
+                .map(|entity| fields.pick(&entity.value()))
         })
         .collect();
     let answer = Items { items };
@@ -352,7 +352,7 @@ async fn by_name(
     store
         .visible_to(&reader)
         .find(&reference)
-        .map(|entity| streamed(&entity.json))
+        .map(|entity| streamed(&entity.value()))
         .ok_or_else(|| {
             ApiError::not_found(format!(
                 "No entity named '{name}' found, with kind '{kind}' in namespace '{namespace}'"
@@ -364,14 +364,14 @@ async fn by_name(
 #[serde(rename_all = "camelCase")]
 struct Ancestry<'a> {
     root_entity_ref: &'a str,
-    items: [Ancestor<'a>; 1],
+    items: [Ancestor; 1],
 }
 
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Ancestor<'a> {
-    entity: &'a Value,
-    parent_entity_refs: [&'a str; 0],
+struct Ancestor {
+    entity: Value,
+    parent_entity_refs: [String; 0],
 }
 
 /// Where an entity came from; here each is its own root. The one answer that says that somebody may not see it.
@@ -394,7 +394,7 @@ async fn ancestry(
     let answer = Ancestry {
         root_entity_ref: &entity.reference,
         items: [Ancestor {
-            entity: &entity.json,
+            entity: entity.value(),
             parent_entity_refs: [],
         }],
     };
@@ -412,7 +412,7 @@ async fn by_uid(
         .visible_to(&reader)
         .iter()
         .find(|entity| entity.uid == uid)
-        .map(|entity| streamed(&entity.json))
+        .map(|entity| streamed(&entity.value()))
         .ok_or_else(|| ApiError::not_found(format!("No entity with uid {uid}")))
 }
 
@@ -482,8 +482,8 @@ fn facets(view: View<'_>, keys: &[&str], wanted: impl Fn(&Entity) -> bool) -> Fa
         let mut counts: BTreeMap<String, usize> = BTreeMap::new();
         let rows = entities.iter().flat_map(|entity| &entity.rows);
         for value in rows
-            .filter(|row| row.key == lower)
-            .filter_map(|row| row.original.clone())
+            .filter(|row| *row.key == *lower)
+            .filter_map(|row| row.original().map(str::to_owned))
         {
             *counts.entry(value).or_default() += 1;
         }

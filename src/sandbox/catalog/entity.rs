@@ -1,6 +1,7 @@
 //! The entities: read from the seed, completed, and related to each other as Backstage's processors do.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::sync::Arc;
 
 use ring::digest::{SHA1_FOR_LEGACY_USE_ONLY, SHA256, digest};
 use serde_json::{Value, json};
@@ -16,10 +17,17 @@ pub(super) struct Entity {
     pub(super) reference: String,
     /// Changes when an entity is made anew, so nobody may keep it. Here it never does.
     pub(super) uid: String,
-    /// As it is answered.
-    pub(super) json: Value,
+    /// As it is answered: as text, which takes a fifth of what a value takes.
+    pub(super) json: Box<str>,
     /// What filters look at.
     pub(super) rows: Vec<SearchRow>,
+}
+
+impl Entity {
+    /// As it is answered, to look into.
+    pub(super) fn value(&self) -> Value {
+        serde_json::from_str(&self.json).expect("it was written as JSON")
+    }
 }
 
 /// One kind of relation: the field of `spec` that holds it, the kind that a reference there defaults to, the relation's
@@ -74,19 +82,32 @@ pub(super) fn complete(mut entities: Vec<Value>) -> Result<Vec<Entity>, String> 
             }
         }
     }
+    // The same few hundred keys again and again.
+    let mut keys: HashSet<Arc<str>> = HashSet::new();
+    let mut known_key = |key: &Arc<str>| {
+        if let Some(known) = keys.get(key) {
+            return Arc::clone(known);
+        }
+        keys.insert(Arc::clone(key));
+        Arc::clone(key)
+    };
     let finish = |(mut json, reference): (Value, String)| {
         let of_one = relations.get(&reference).into_iter().flatten();
         json["relations"] = of_one
             .map(|(name, target)| json!({ "type": name, "targetRef": target }))
             .collect();
+        let mut rows = SearchRow::all(&json);
+        for row in &mut rows {
+            row.key = known_key(&row.key);
+        }
         Entity {
             uid: json["metadata"]["uid"]
                 .as_str()
                 .unwrap_or_default()
                 .to_owned(),
-            rows: SearchRow::all(&json),
+            rows,
             reference,
-            json,
+            json: json.to_string().into(),
         }
     };
     Ok(entities.into_iter().zip(references).map(finish).collect())
@@ -155,7 +176,7 @@ mod tests {
     use super::*;
 
     fn relations(entity: &Entity) -> Vec<String> {
-        entity.json["relations"]
+        entity.value()["relations"]
             .as_array()
             .unwrap()
             .iter()

@@ -40,12 +40,12 @@ impl Filter {
     pub(super) fn matches(&self, rows: &[SearchRow]) -> bool {
         let holds = |condition: &Condition| {
             rows.iter()
-                .filter(|row| row.key == condition.key)
+                .filter(|row| *row.key == *condition.key)
                 .any(|row| match &condition.values {
                     None => true,
                     Some(values) => values
                         .iter()
-                        .any(|value| row.value.as_deref() == Some(value)),
+                        .any(|value| row.value.as_deref() == Some(value.as_str())),
                 })
         };
         self.is_empty() || self.0.iter().any(|all| all.iter().all(holds))

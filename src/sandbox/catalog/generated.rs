@@ -86,8 +86,8 @@ mod tests {
         };
         assert_eq!(of_kind("resource:").count(), 1_002);
         assert_eq!(of_kind("component:").count(), 501);
-        let owners: Vec<&str> = of_kind("resource:")
-            .map(|one| one.json["spec"]["owner"].as_str().unwrap())
+        let owners: Vec<String> = of_kind("resource:")
+            .map(|one| one.value()["spec"]["owner"].as_str().unwrap().to_owned())
             .collect();
         assert_eq!(owners.iter().filter(|one| **one == "payments").count(), 12);
         for owner in owners.into_iter().filter(|one| *one != "payments") {
@@ -95,7 +95,7 @@ mod tests {
             assert!(of_kind("group:").any(|one| one.reference == group));
         }
         for database in of_kind("resource:") {
-            let metadata = &database.json["metadata"];
+            let metadata = &database.value()["metadata"];
             let instance = metadata["annotations"]["bsql.dev/instance-connection-name"].as_str();
             let project = format!(
                 "acme-{}:",

@@ -272,7 +272,7 @@ mod tests {
         assert_eq!(references.len(), entities.len(), "no reference twice");
         let spec = |reference: String| {
             let entity = entities.iter().find(|one| one.reference == reference);
-            entity.unwrap_or_else(|| panic!("{reference}")).json["spec"].clone()
+            entity.unwrap_or_else(|| panic!("{reference}")).value()["spec"].clone()
         };
         for person in &PEOPLE {
             let user = spec(format!("user:default/{}", person.id));
@@ -282,16 +282,18 @@ mod tests {
                 spec(format!("group:default/{group}"));
             }
         }
-        let connection_names: BTreeSet<&str> = entities
+        let connection_names: BTreeSet<String> = entities
             .iter()
             .filter_map(|entity| {
-                entity.json["metadata"]["annotations"]["bsql.dev/instance-connection-name"].as_str()
+                let annotations = &entity.value()["metadata"]["annotations"];
+                annotations["bsql.dev/instance-connection-name"]
+                    .as_str()
+                    .map(str::to_owned)
             })
             .collect();
         let mut expected: BTreeSet<String> =
             INSTANCES.iter().map(Instance::connection_name).collect();
         expected.insert("acme-staging/europe-west1/billing".to_owned());
-        let expected = expected.iter().map(String::as_str).collect();
         assert_eq!(connection_names, expected);
     }
 

@@ -167,7 +167,7 @@ impl Query {
         entity
             .rows
             .iter()
-            .filter(|row| fields.contains(&row.key))
+            .filter(|row| fields.iter().any(|field| **field == *row.key))
             .filter_map(|row| row.value.as_deref())
             .any(|value| like(value, &pattern))
     }
@@ -270,8 +270,8 @@ fn value_of(entity: &Entity, field: &str) -> Option<String> {
     entity
         .rows
         .iter()
-        .find(|row| row.key == key)
-        .map(|row| row.value.clone().unwrap_or_default())
+        .find(|row| *row.key == *key)
+        .map(|row| row.value.as_deref().unwrap_or_default().to_owned())
 }
 
 /// SQL's `LIKE`: `%` is any text, `_` any character.
@@ -335,7 +335,12 @@ mod tests {
     fn names(page: &Page<'_>) -> String {
         page.entities
             .iter()
-            .map(|entity| entity.json["metadata"]["name"].as_str().unwrap())
+            .map(|entity| {
+                entity.value()["metadata"]["name"]
+                    .as_str()
+                    .unwrap()
+                    .to_owned()
+            })
             .collect()
     }
 

@@ -52,7 +52,7 @@ impl Matcher {
     fn matches(&self, key: &str, rows: &[SearchRow]) -> bool {
         let mut values = rows
             .iter()
-            .filter(|row| row.key == key)
+            .filter(|row| *row.key == *key)
             .map(|row| row.value.as_deref());
         match self {
             Self::Exists(expected) => values.next().is_some() == *expected,

@@ -2,6 +2,8 @@
 //!
 //! As `buildEntitySearch.ts` (plugins/catalog-backend) makes them. Filters, facets, ordering and full text see nothing else.
 
+use std::sync::Arc;
+
 use serde_json::Value;
 
 /// Longer keys are left out, longer values are kept as null: they exist but equal nothing.
@@ -11,14 +13,19 @@ const LONGEST: usize = 200;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct SearchRow {
     /// A dotted path in lower case.
-    pub(super) key: String,
+    pub(super) key: Arc<str>,
     /// The value in lower case.
-    pub(super) value: Option<String>,
-    /// The value as it was, for facets.
-    pub(super) original: Option<String>,
+    pub(super) value: Option<Box<str>>,
+    /// The value as it was, where that is something else.
+    spelling: Option<Box<str>>,
 }
 
 impl SearchRow {
+    /// The value as it was, for facets.
+    pub(super) fn original(&self) -> Option<&str> {
+        self.spelling.as_deref().or(self.value.as_deref())
+    }
+
     /// The rows of a whole entity.
     pub(super) fn all(entity: &Value) -> Vec<Self> {
         let mut rows = Vec::new();
@@ -54,7 +61,7 @@ fn visit(rows: &mut Vec<SearchRow>, path: &str, value: &Value) {
                     visit(rows, path, item);
                     if let Value::String(item) = item {
                         let path = format!("{path}.{item}");
-                        let seen = rows.iter().any(|row| row.key == path.to_lowercase());
+                        let seen = rows.iter().any(|row| *row.key == *path.to_lowercase());
                         if !seen {
                             push(rows, &path, &Value::Bool(true));
                         }
@@ -86,10 +93,12 @@ fn push(rows: &mut Vec<SearchRow>, path: &str, value: &Value) {
         other => Some(other.to_string()),
     }
     .filter(|text| text.chars().count() <= LONGEST);
+    let value = original.as_deref().map(str::to_lowercase);
+    let spelling = original.filter(|original| value.as_ref() != Some(original));
     rows.push(SearchRow {
-        key: path.to_lowercase(),
-        value: original.as_deref().map(str::to_lowercase),
-        original,
+        key: path.to_lowercase().into(),
+        value: value.map(Into::into),
+        spelling: spelling.map(Into::into),
     });
 }
 
@@ -102,7 +111,7 @@ mod tests {
     fn rows(entity: &Value) -> Vec<(String, Option<String>)> {
         SearchRow::all(entity)
             .into_iter()
-            .map(|row| (row.key, row.value))
+            .map(|row| (row.key.to_string(), row.value.map(String::from)))
             .collect()
     }
 
