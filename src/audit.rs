@@ -56,6 +56,9 @@ pub struct Outcome {
     pub bytes_up: u64,
     /// Bytes from the database.
     pub bytes_down: u64,
+    /// The database's processes that served the sessions, the first 256 of them: what joins this log with the server's.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub backend_pids: Vec<u32>,
 }
 
 /// What happened.

@@ -125,6 +125,7 @@ async fn start_client(
         refused: summary.refused,
         bytes_up: summary.bytes_up,
         bytes_down: summary.bytes_down,
+        backend_pids: summary.backend_pids,
     })?;
     status
 }

@@ -1,11 +1,14 @@
 //! A stream that counts, so that the totals are known however the connection ends.
 
-use std::io::{IoSlice, Result};
+use std::io::Result;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use super::greeting::Greeting;
+use super::meter::Meter;
 
 /// Bytes moved, seen from the local program.
 #[derive(Debug, Default)]
@@ -30,16 +33,22 @@ impl Traffic {
 #[derive(Debug)]
 pub(super) struct Counted<'a, S> {
     inner: S,
-    traffic: &'a Traffic,
+    meter: &'a Meter,
+    greeting: Greeting,
 }
 
 impl<'a, S> Counted<'a, S> {
-    pub(super) fn new(inner: S, traffic: &'a Traffic) -> Self {
-        Self { inner, traffic }
+    pub(super) fn new(inner: S, meter: &'a Meter) -> Self {
+        Self {
+            inner,
+            meter,
+            greeting: Greeting::default(),
+        }
     }
 
     fn written(&self, bytes: usize) {
-        self.traffic.down.fetch_add(bytes as u64, Ordering::Relaxed);
+        let down = &self.meter.traffic.down;
+        down.fetch_add(bytes as u64, Ordering::Relaxed);
     }
 }
 
@@ -52,7 +61,8 @@ impl<S: AsyncRead + Unpin> AsyncRead for Counted<'_, S> {
         let before = buf.filled().len();
         ready!(Pin::new(&mut self.inner).poll_read(cx, buf))?;
         let bytes = buf.filled().len() - before;
-        self.traffic.up.fetch_add(bytes as u64, Ordering::Relaxed);
+        let up = &self.meter.traffic.up;
+        up.fetch_add(bytes as u64, Ordering::Relaxed);
         Poll::Ready(Ok(()))
     }
 }
@@ -65,21 +75,11 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Counted<'_, S> {
     ) -> Poll<Result<usize>> {
         let bytes = ready!(Pin::new(&mut self.inner).poll_write(cx, buf))?;
         self.written(bytes);
+        if let Some(backend_pid) = self.greeting.hear(&buf[..bytes]) {
+            self.meter.signed_in(backend_pid);
+            tracing::info!(backend_pid, "signed in");
+        }
         Poll::Ready(Ok(bytes))
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bufs: &[IoSlice<'_>],
-    ) -> Poll<Result<usize>> {
-        let bytes = ready!(Pin::new(&mut self.inner).poll_write_vectored(cx, bufs))?;
-        self.written(bytes);
-        Poll::Ready(Ok(bytes))
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.inner.is_write_vectored()
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<()>> {

@@ -1,25 +1,23 @@
-//! A Unix socket in a directory of its own. The directory lets nobody else in, and goes away with the listener.
+//! A Unix socket in a directory that lets nobody else in. It goes away with the listener.
 
-use std::fs::{self, DirBuilder, Permissions};
+use std::fs::{self, Permissions};
 use std::io;
-use std::os::unix::ffi::OsStrExt as _;
-use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _};
+use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
 use std::os::unix::net::UnixStream as BlockingStream;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use rustix::process::{Pid, geteuid, test_kill_process};
+use rustix::process::{Pid, test_kill_process};
 use tempfile::TempDir;
 use tokio::net::{UnixListener, UnixStream};
 
 use super::Endpoint;
 use crate::error::{ErrorKind, Result, ResultExt as _};
+use crate::private_dir;
 
 /// Part of the socket's name only; with PostgreSQL's default, clients need no port.
 const PORT: u16 = 5432;
 /// What libpq looks for in the directory it is given as the host.
 const SOCKET: &str = ".s.PGSQL.5432";
-/// `sun_path` on macOS and the BSDs, with the final NUL. Linux has 108; one limit for all keeps paths portable.
-const LONGEST_PATH: usize = 104;
 /// Random characters in a directory's name, for several tunnels of one process.
 const RANDOM: usize = 6;
 
@@ -27,8 +25,17 @@ const RANDOM: usize = 6;
 #[derive(Debug)]
 pub(super) struct SocketListener {
     listener: UnixListener,
-    /// Removed, with the socket in it, when this is dropped.
-    dir: TempDir,
+    dir: Dir,
+    port: u16,
+}
+
+/// The directory of a socket.
+#[derive(Debug)]
+enum Dir {
+    /// Of this listener alone, and gone with it.
+    Fresh(TempDir),
+    /// The same each time. Only the socket goes, and the directory if it was made for it.
+    Lasting { path: PathBuf, made: bool },
 }
 
 impl SocketListener {
@@ -37,34 +44,66 @@ impl SocketListener {
     /// Removes what processes that were killed have left there. Must be called within the runtime.
     pub(super) fn bind(runtime_dir: &Path) -> Result<Self> {
         let prefix = format!("{}-", std::process::id());
-        require_short(runtime_dir, &prefix)?;
-        require_private(runtime_dir)?;
-        remove_stale(runtime_dir);
+        let runtime_dir = private_dir::for_sockets(runtime_dir)?;
+        remove_stale(&runtime_dir);
         let dir = tempfile::Builder::new()
             .prefix(&prefix)
             .rand_bytes(RANDOM)
             .permissions(Permissions::from_mode(0o700))
-            .tempdir_in(runtime_dir)
+            .tempdir_in(&runtime_dir)
             .or_fail(ErrorKind::CannotCreate, || {
                 format!("cannot make a directory in `{}`", runtime_dir.display())
             })?;
-        let socket = dir.path().join(SOCKET);
-        // Between bind and chmod the directory keeps others out.
-        let listener = UnixListener::bind(&socket)
-            .and_then(|listener| {
-                fs::set_permissions(&socket, Permissions::from_mode(0o600)).map(|()| listener)
-            })
-            .or_fail(ErrorKind::CannotCreate, || {
-                format!("cannot make the socket `{}`", socket.display())
-            })?;
-        tracing::debug!(socket = %socket.display(), "listening");
-        Ok(Self { listener, dir })
+        let listener = listen(&dir.path().join(SOCKET))?;
+        Ok(Self {
+            listener,
+            dir: Dir::Fresh(dir),
+            port: PORT,
+        })
+    }
+
+    /// Binds the socket (0600) for `port` in `dir`, which is made (0700) if need be and may have nobody else write to it.
+    ///
+    /// Takes the place of a socket that nobody listens at any more. Must be called within the runtime.
+    pub(super) fn bind_in(dir: &Path, port: u16) -> Result<Self> {
+        let socket = dir.join(name(port));
+        private_dir::require_short(&socket)?;
+        let made = !dir.exists();
+        private_dir::require(dir)?;
+        let failed = || format!("cannot make the socket `{}`", socket.display());
+        match BlockingStream::connect(&socket) {
+            Ok(_) => {
+                return Err(ErrorKind::CannotCreate
+                    .error(failed())
+                    .because(anyhow::anyhow!("another program listens there")));
+            }
+            Err(error)
+                if error.kind() == io::ErrorKind::ConnectionRefused && is_socket(&socket) =>
+            {
+                fs::remove_file(&socket).or_fail(ErrorKind::CannotCreate, failed)?;
+                tracing::debug!(socket = %socket.display(), "removed a stale socket");
+            }
+            // Not there, or not a socket: to bind says so.
+            Err(_) => {}
+        }
+        Ok(Self {
+            listener: listen(&socket)?,
+            dir: Dir::Lasting {
+                path: dir.to_owned(),
+                made,
+            },
+            port,
+        })
     }
 
     pub(super) fn endpoint(&self) -> Endpoint {
+        let dir = match &self.dir {
+            Dir::Fresh(dir) => dir.path(),
+            Dir::Lasting { path, .. } => path,
+        };
         Endpoint::Unix {
-            dir: self.dir.path().to_owned(),
-            port: PORT,
+            dir: dir.to_owned(),
+            port: self.port,
         }
     }
 
@@ -74,53 +113,39 @@ impl SocketListener {
     }
 }
 
-fn require_short(runtime_dir: &Path, prefix: &str) -> Result<()> {
-    // "/" twice and the NUL.
-    let length =
-        runtime_dir.as_os_str().as_bytes().len() + prefix.len() + RANDOM + SOCKET.len() + 3;
-    if length <= LONGEST_PATH {
-        return Ok(());
+impl Drop for SocketListener {
+    fn drop(&mut self) {
+        if let Dir::Lasting { path, made } = &self.dir {
+            // Before the listener is closed: as long as it answers, nobody else takes its place.
+            let _ = fs::remove_file(path.join(name(self.port)));
+            if *made {
+                let _ = fs::remove_dir(path);
+            }
+        }
     }
-    let longest_dir = LONGEST_PATH - (length - runtime_dir.as_os_str().len());
-    Err(ErrorKind::CannotCreate
-        .error(format!(
-            "cannot make a socket in `{}`: the path is too long",
-            runtime_dir.display()
-        ))
-        .because(anyhow::anyhow!(
-            "socket paths are limited to {LONGEST_PATH} bytes; this one would have {length}"
-        ))
-        .hint(format!(
-            "set XDG_RUNTIME_DIR to a directory that leaves at most {longest_dir} bytes for `{}`",
-            runtime_dir.display()
-        )))
 }
 
-/// Whoever can rename entries of this directory can put a socket of their own in the place of ours.
-fn require_private(runtime_dir: &Path) -> Result<()> {
-    let message = || format!("cannot use `{}` for sockets", runtime_dir.display());
-    DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(runtime_dir)
-        .or_fail(ErrorKind::CannotCreate, message)?;
-    let metadata = fs::metadata(runtime_dir).or_fail(ErrorKind::CannotCreate, message)?;
-    let (owner, us) = (metadata.uid(), geteuid().as_raw());
-    let problem = if owner != us {
-        format!("it belongs to user {owner}, not to {us}")
-    } else if metadata.mode() & 0o022 != 0 {
-        format!(
-            "others may write to it (mode {:04o})",
-            metadata.mode() & 0o7777
-        )
-    } else {
-        return Ok(());
-    };
-    Err(ErrorKind::CannotCreate
-        .error(message())
-        .because(anyhow::anyhow!(problem))
-        .hint(format!("chmod 0700 '{}'", runtime_dir.display()))
-        .hint("or set XDG_RUNTIME_DIR to a directory of your own"))
+/// Files of other kinds refuse connections as well.
+fn is_socket(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_ok_and(|metadata| metadata.file_type().is_socket())
+}
+
+/// The file's name, as libpq makes it from the port.
+fn name(port: u16) -> String {
+    format!(".s.PGSQL.{port}")
+}
+
+fn listen(socket: &Path) -> Result<UnixListener> {
+    // Between bind and chmod the directory keeps others out.
+    let listener = UnixListener::bind(socket)
+        .and_then(|listener| {
+            fs::set_permissions(socket, Permissions::from_mode(0o600)).map(|()| listener)
+        })
+        .or_fail(ErrorKind::CannotCreate, || {
+            format!("cannot make the socket `{}`", socket.display())
+        })?;
+    tracing::debug!(socket = %socket.display(), "listening");
+    Ok(listener)
 }
 
 /// Removes the directories of processes that ended without tidying up. Failing to is no reason not to go on.
@@ -154,7 +179,7 @@ fn pid_in_name(dir: &Path) -> Option<Pid> {
 
 #[cfg(test)]
 mod tests {
-    use std::path::PathBuf;
+    use std::os::unix::fs::MetadataExt as _;
 
     use super::*;
 
@@ -218,39 +243,48 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_path_that_is_too_long_is_told_before_anything_is_made() {
+    async fn a_runtime_dir_with_a_long_path_is_made_do_without() {
         let scratch = tempfile::tempdir().unwrap();
         let runtime_dir = scratch.path().join("x".repeat(90));
-        let error = SocketListener::bind(&runtime_dir).unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::CannotCreate);
-        assert!(
-            error.to_string().ends_with("the path is too long"),
-            "{error}"
-        );
-        assert!(error.next_steps()[0].contains("XDG_RUNTIME_DIR"));
-        assert!(!runtime_dir.exists());
-    }
-
-    #[tokio::test]
-    async fn the_longest_path_works() {
-        let scratch = tempfile::tempdir().unwrap();
-        let prefix = format!("{}-", std::process::id());
-        let rest = prefix.len() + RANDOM + SOCKET.len() + 3;
-        let base = scratch.path().as_os_str().len() + 1;
-        let runtime_dir = scratch.path().join("x".repeat(LONGEST_PATH - rest - base));
         let listener = SocketListener::bind(&runtime_dir).unwrap();
-        let socket = dir_of(&listener).join(SOCKET);
-        assert_eq!(socket.as_os_str().len() + 1, LONGEST_PATH);
-        UnixStream::connect(&socket).await.unwrap();
-        assert!(require_short(&runtime_dir.join("x"), &prefix).is_err());
+        let dir = dir_of(&listener);
+        assert!(dir.starts_with("/tmp"), "{}", dir.display());
+        UnixStream::connect(dir.join(SOCKET)).await.unwrap();
+        drop(listener);
+        fs::remove_dir(dir.parent().unwrap()).unwrap();
     }
 
     #[tokio::test]
-    async fn a_directory_that_others_may_write_to_is_refused() {
+    async fn a_lasting_place_is_taken_over_from_the_dead_alone() {
         let scratch = tempfile::tempdir().unwrap();
-        fs::set_permissions(scratch.path(), Permissions::from_mode(0o777)).unwrap();
-        let error = SocketListener::bind(scratch.path()).unwrap_err();
+        let dir = scratch.path().join("payments");
+        let first = SocketListener::bind_in(&dir, 5433).unwrap();
+        let socket = dir.join(".s.PGSQL.5433");
+        assert_eq!((mode(&dir), mode(&socket)), (0o700, 0o600));
+        let error = SocketListener::bind_in(&dir, 5433).unwrap_err();
+        assert_eq!(error.causes(), ["another program listens there"]);
+        drop(first);
+        assert!(!dir.exists(), "it was made for the socket");
+
+        fs::create_dir(&dir).unwrap();
+        // As a process leaves it that was killed.
+        drop(std::os::unix::net::UnixListener::bind(&socket).unwrap());
+        assert!(socket.exists());
+        let second = SocketListener::bind_in(&dir, 5433).unwrap();
+        UnixStream::connect(&socket).await.unwrap();
+        drop(second);
+        assert!(dir.exists() && !socket.exists());
+
+        fs::write(&socket, "not a socket").unwrap();
+        SocketListener::bind_in(&dir, 5433).unwrap_err();
+        assert!(socket.exists(), "somebody else's file is left alone");
+    }
+
+    #[tokio::test]
+    async fn a_given_place_may_be_too_long() {
+        let dir = PathBuf::from("/tmp").join("x".repeat(100));
+        let error = SocketListener::bind_in(&dir, 5432).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::CannotCreate);
-        assert_eq!(error.causes(), ["others may write to it (mode 0777)"]);
+        assert!(!dir.exists());
     }
 }

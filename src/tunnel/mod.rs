@@ -9,7 +9,13 @@ use crate::error::Result;
 #[cfg(unix)]
 mod counted;
 #[cfg(unix)]
+mod greeting;
+#[cfg(unix)]
 mod listener;
+#[cfg(unix)]
+mod local;
+#[cfg(unix)]
+mod meter;
 #[cfg(unix)]
 mod peer;
 pub mod pgwire;
@@ -19,13 +25,20 @@ mod pump;
 mod serve;
 #[cfg(unix)]
 mod session;
+#[cfg(target_os = "linux")]
+mod tcp_owner;
 
+#[cfg(unix)]
+pub use meter::{Meter, Reading};
+#[cfg(unix)]
+pub use peer::Stranger;
 #[cfg(unix)]
 pub use serve::{Summary, Tunnel};
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncRead, AsyncWrite};
 
 /// Opens streams to one database.
@@ -38,7 +51,8 @@ pub trait Dial: Send + Sync + 'static {
 }
 
 /// Where local programs dial in.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Endpoint {
     /// A Unix socket `.s.PGSQL.PORT` in a directory, as libpq wants it named.
     Unix {
@@ -48,6 +62,25 @@ pub enum Endpoint {
         port: u16,
     },
     /// A port on the loopback interface.
+    Tcp(SocketAddr),
+}
+
+/// Where a tunnel is to listen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Place {
+    /// A Unix socket in a fresh directory, gone with the tunnel.
+    Private {
+        /// Below this directory, see [`for_sockets`](crate::private_dir::for_sockets).
+        runtime_dir: PathBuf,
+    },
+    /// A Unix socket that is in the same place each time.
+    Socket {
+        /// What libpq takes as the host.
+        dir: PathBuf,
+        /// What libpq takes as the port.
+        port: u16,
+    },
+    /// A port on the loopback interface; 0 is any free one. Only where the system tells whose programs dial in: Linux.
     Tcp(SocketAddr),
 }
 

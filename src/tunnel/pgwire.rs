@@ -228,6 +228,10 @@ const CONNECTION_FAILURE: &str = "08006";
 const PROTOCOL_VIOLATION: &str = "08P01";
 /// `invalid_authorization_specification`.
 const INVALID_AUTHORIZATION: &str = "28000";
+/// `too_many_connections`.
+const TOO_MANY_CONNECTIONS: &str = "53300";
+/// `cannot_connect_now`.
+const CANNOT_CONNECT_NOW: &str = "57P03";
 
 impl From<&Error> for Refusal {
     fn from(error: &Error) -> Self {
@@ -238,6 +242,7 @@ impl From<&Error> for Refusal {
         Self {
             code: match error.kind() {
                 ErrorKind::SignedOut | ErrorKind::Denied => INVALID_AUTHORIZATION,
+                ErrorKind::TryLater => CANNOT_CONNECT_NOW,
                 _ => CONNECTION_FAILURE,
             },
             // The client will say that its server says so.
@@ -260,6 +265,16 @@ impl From<Malformed> for Refusal {
 }
 
 impl Refusal {
+    /// For the one that comes when `most` are there already.
+    pub fn too_many(most: usize) -> Self {
+        Self {
+            code: TOO_MANY_CONNECTIONS,
+            message: format!("bsql: the tunnel serves at most {most} connections at a time"),
+            detail: None,
+            hint: Some("close some, or start the tunnel with --max-connections".to_owned()),
+        }
+    }
+
     /// The message.
     pub fn encode(&self) -> Vec<u8> {
         let mut rest = Vec::new();
@@ -284,8 +299,6 @@ impl Refusal {
 
 #[cfg(test)]
 pub(super) mod tests {
-    use ring::rand::{SecureRandom as _, SystemRandom};
-
     use super::*;
 
     /// The rest of a start-up packet.
@@ -388,12 +401,18 @@ pub(super) mod tests {
         }
     }
 
+    /// The same bytes in every run: Vigna's xorshift64, seeded with a constant.
     #[test]
     fn no_bytes_make_it_panic() {
-        let random = SystemRandom::new();
+        let mut state = 0x9e37_79b9_7f4a_7c15_u64;
         let mut bytes = [0; 96];
         for round in 0..20_000_usize {
-            random.fill(&mut bytes).unwrap();
+            for chunk in bytes.chunks_mut(8) {
+                state ^= state << 13;
+                state ^= state >> 7;
+                state ^= state << 17;
+                chunk.copy_from_slice(&state.to_le_bytes());
+            }
             let _ = FirstPacket::length(*bytes.first_chunk().unwrap());
             let _ = FirstPacket::parse(&bytes[..round % bytes.len()]);
             // Damage valid packets too: random bytes alone hardly get past the version.
@@ -402,12 +421,16 @@ pub(super) mod tests {
                 rest[at] = bytes[1];
                 if let Ok(FirstPacket::Startup(message)) = FirstPacket::parse(&rest) {
                     assert_eq!(message.encode()[4..], rest);
-                    let _ = message.adjusted(&Startup {
-                        user: "ada".to_owned(),
-                        application_name: "bsql".to_owned(),
-                        read_only: true,
-                    });
+                    let adjusted = message.adjusted(&sign_in(true)).encode();
+                    let ours = sign_in(true);
+                    let added = ours.user.len() + ours.application_name.len() + 80;
+                    assert!(
+                        adjusted.len() <= rest.len() + 4 + added,
+                        "memory is bounded"
+                    );
                 }
+                rest.truncate(usize::from(bytes[2]) % rest.len());
+                let _ = FirstPacket::parse(&rest);
             }
         }
     }

@@ -3,49 +3,46 @@
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use tokio::net::UnixStream;
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::Instrument as _;
 
-use super::counted::Traffic;
-use super::listener::SocketListener;
-use super::peer::Peer;
+use super::local::{Accepted, Listener};
+use super::meter::Meter;
+use super::peer::{Peer, Stranger};
 use super::session::{self, Outcome};
-use super::{Dial, Endpoint, Startup};
+use super::{Dial, Endpoint, Place, Startup};
 use crate::buffers::Buffers;
 use crate::error::Result;
 
 /// The first wait after `accept` failed, doubled each time: usually the process has no file descriptors left.
 const FIRST_BACK_OFF: Duration = Duration::from_millis(5);
 const LONGEST_BACK_OFF: Duration = Duration::from_secs(1);
+/// So many strangers are logged one by one; of more, only the first of each doubling: nobody may fill somebody else's disk.
+const LOGGED: u64 = 20;
 
 /// Lends local programs of this user a way to one database.
 #[derive(Debug)]
 pub struct Tunnel<D> {
-    listener: SocketListener,
+    listener: Listener,
     shared: Arc<Shared<D>>,
+    most: usize,
+    strangers: Option<mpsc::Sender<Stranger>>,
 }
 
 #[derive(Debug)]
 struct Shared<D> {
     dialer: Arc<D>,
     startup: Startup,
-    counts: Counts,
+    meter: Arc<Meter>,
     buffers: Arc<Buffers>,
 }
 
-#[derive(Debug, Default)]
-struct Counts {
-    failed: AtomicU64,
-    traffic: Traffic,
-}
-
 /// What went through a tunnel.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Summary {
     /// Connections of this user, cancel requests among them.
     pub connections: u64,
@@ -59,23 +56,49 @@ pub struct Summary {
     pub bytes_down: u64,
     /// Connections that were still open after the grace and were cut.
     pub forced: u64,
+    /// The database's processes that served the sessions, of which there may be more.
+    pub backend_pids: Vec<u32>,
 }
 
 impl<D: Dial> Tunnel<D> {
-    /// Opens a Unix socket in a fresh directory below `runtime_dir`. It is ready when this returns: connections wait
-    /// until [`serve`](Self::serve). Must be called within the runtime.
+    /// Opens a Unix socket in a fresh directory below `runtime_dir`, see [`bind`](Self::bind).
+    pub fn bind_unix(runtime_dir: &Path, dialer: Arc<D>, startup: Startup) -> Result<Self> {
+        let place = Place::Private {
+            runtime_dir: runtime_dir.to_owned(),
+        };
+        Self::bind(&place, dialer, startup)
+    }
+
+    /// Listens at `place`. It is ready when this returns: connections wait until [`serve`](Self::serve). Must be called
+    /// within the runtime.
     ///
     /// Fails with [`CannotCreate`](crate::error::ErrorKind::CannotCreate).
-    pub fn bind_unix(runtime_dir: &Path, dialer: Arc<D>, startup: Startup) -> Result<Self> {
+    pub fn bind(place: &Place, dialer: Arc<D>, startup: Startup) -> Result<Self> {
         Ok(Self {
-            listener: SocketListener::bind(runtime_dir)?,
+            listener: Listener::bind(place)?,
             shared: Arc::new(Shared {
                 dialer,
                 startup,
-                counts: Counts::default(),
+                meter: Arc::default(),
                 buffers: Arc::default(),
             }),
+            most: usize::MAX,
+            strangers: None,
         })
+    }
+
+    /// Serves at most so many connections at a time.
+    #[must_use]
+    pub fn at_most(mut self, connections: usize) -> Self {
+        self.most = connections;
+        self
+    }
+
+    /// Tells of those who are turned away. When the channel is full they are only counted.
+    #[must_use]
+    pub fn telling_of_strangers(mut self, to: mpsc::Sender<Stranger>) -> Self {
+        self.strangers = Some(to);
+        self
     }
 
     /// Where local programs dial in.
@@ -83,12 +106,16 @@ impl<D: Dial> Tunnel<D> {
         self.listener.endpoint()
     }
 
+    /// Counts what goes through.
+    pub fn meter(&self) -> Arc<Meter> {
+        Arc::clone(&self.shared.meter)
+    }
+
     /// Serves until `stop` is cancelled: then closes the socket first, waits at most `grace` for the connections to end,
     /// and cuts those that have not.
     ///
     /// When the returned future is dropped, all connections are cut at once.
     pub async fn serve(self, stop: CancellationToken, grace: Duration) -> Summary {
-        let mut summary = Summary::default();
         let sessions = TaskTracker::new();
         let force = CancellationToken::new();
         let _force_when_dropped = force.clone().drop_guard();
@@ -99,40 +126,54 @@ impl<D: Dial> Tunnel<D> {
                 () = stop.cancelled() => break,
                 accepted = self.listener.accept() => accepted,
             };
-            match accepted.and_then(|stream| Ok((Peer::of(&stream)?, stream))) {
-                Ok((peer, _)) if !peer.is_us() => {
-                    summary.refused += 1;
-                    tracing::warn!(
-                        uid = peer.uid,
-                        pid = peer.pid,
-                        "refused a connection of another user"
-                    );
-                }
-                Ok((peer, stream)) => {
-                    summary.connections += 1;
-                    let span =
-                        tracing::info_span!("conn", id = summary.connections, pid = peer.pid);
-                    let session = serve_one(stream, Arc::clone(&self.shared), force.clone());
-                    sessions.spawn(session.instrument(span));
+            match accepted {
+                Ok(stream) => {
                     back_off = FIRST_BACK_OFF;
+                    match admit(&stream) {
+                        Ok(peer) => {
+                            let id = self.shared.meter.opened();
+                            let span = tracing::info_span!("conn", id, pid = peer.pid);
+                            let too_many = (sessions.len() >= self.most).then_some(self.most);
+                            let shared = Arc::clone(&self.shared);
+                            let session = serve_one(stream, shared, too_many, force.clone());
+                            sessions.spawn(session.instrument(span));
+                        }
+                        Err(stranger) => self.refuse(stranger),
+                    }
                 }
                 Err(error) => back_off = self.wait_out(&error, back_off, &stop).await,
             }
         }
         drop(self.listener);
         sessions.close();
+        let mut forced = 0;
         if tokio::time::timeout(grace, sessions.wait()).await.is_err() {
-            summary.forced = sessions.len() as u64;
+            forced = sessions.len() as u64;
             force.cancel();
             sessions.wait().await;
-            tracing::info!(forced = summary.forced, "cut the remaining connections");
+            tracing::info!(forced, "cut the remaining connections");
         }
-        let counts = &self.shared.counts;
+        let reading = self.shared.meter.read();
         Summary {
-            failed: counts.failed.load(Ordering::Relaxed),
-            bytes_up: counts.traffic.up(),
-            bytes_down: counts.traffic.down(),
-            ..summary
+            connections: reading.connections,
+            refused: reading.refused,
+            failed: reading.failed,
+            bytes_up: reading.bytes_up,
+            bytes_down: reading.bytes_down,
+            forced,
+            backend_pids: self.shared.meter.backend_pids(),
+        }
+    }
+
+    /// Nothing was read, and nothing is said: a stranger does not even learn what this is.
+    fn refuse(&self, stranger: Stranger) {
+        let total = self.shared.meter.refused();
+        if total <= LOGGED || total.is_power_of_two() {
+            tracing::warn!(%stranger, total, "refused a connection of another user");
+        }
+        if let Some(strangers) = &self.strangers {
+            // Full, or nobody is interested any more.
+            let _ = strangers.try_send(stranger);
         }
     }
 
@@ -149,14 +190,30 @@ impl<D: Dial> Tunnel<D> {
     }
 }
 
-async fn serve_one<D: Dial>(stream: UnixStream, shared: Arc<Shared<D>>, force: CancellationToken) {
+/// Only us. When the kernel does not say who it is, it is not us.
+fn admit(stream: &Accepted) -> std::result::Result<Peer, Stranger> {
+    match stream.peer() {
+        Ok(peer) if peer.is_us() => Ok(peer),
+        Ok(Peer { uid, pid }) => Err(Stranger::User { uid, pid }),
+        Err(error) => Err(Stranger::Unknown(error.to_string())),
+    }
+}
+
+async fn serve_one<D: Dial>(
+    stream: Accepted,
+    shared: Arc<Shared<D>>,
+    too_many: Option<usize>,
+    force: CancellationToken,
+) {
     tracing::debug!("opened");
-    let counts = &shared.counts;
+    let meter = &*shared.meter;
+    let _open = Open(meter);
     let session = session::run(
         stream,
         &*shared.dialer,
         &shared.startup,
-        &counts.traffic,
+        too_many,
+        meter,
         &shared.buffers,
     );
     let outcome = tokio::select! {
@@ -169,10 +226,19 @@ async fn serve_one<D: Dial>(stream: UnixStream, shared: Arc<Shared<D>>, force: C
     };
     match outcome {
         Outcome::Failed(error) => {
-            counts.failed.fetch_add(1, Ordering::Relaxed);
+            meter.failed();
             tracing::warn!(%error, causes = ?error.causes(), "failed");
         }
-        outcome => tracing::debug!(?outcome, "closed"),
+        outcome => tracing::info!(?outcome, "closed"),
+    }
+}
+
+/// Counts as open until it is dropped, which also happens to tasks that are cut.
+struct Open<'a>(&'a Meter);
+
+impl Drop for Open<'_> {
+    fn drop(&mut self) {
+        self.0.closed();
     }
 }
 
@@ -189,6 +255,7 @@ mod tests {
     use super::super::pgwire::{FirstPacket, StartupMessage};
     use super::*;
     use crate::error::ErrorKind;
+    use tokio::net::UnixStream;
 
     /// `AuthenticationOk`.
     const WELCOME: &[u8] = b"R\0\0\0\x08\0\0\0\0";
@@ -442,5 +509,114 @@ mod tests {
         assert_eq!(output.stdout, b"0", "closed without a word");
         let summary = running.summary().await;
         assert_eq!((summary.connections, summary.refused), (0, 1));
+    }
+
+    /// Tunnels at a loopback port, with the channel that tells of strangers.
+    #[cfg(target_os = "linux")]
+    struct OnPort {
+        address: std::net::SocketAddr,
+        databases: mpsc::UnboundedReceiver<DuplexStream>,
+        strangers: mpsc::Receiver<Stranger>,
+        stop: CancellationToken,
+        serving: JoinHandle<Summary>,
+    }
+
+    #[cfg(target_os = "linux")]
+    impl OnPort {
+        fn new() -> Self {
+            let (dialer, databases) = mpsc::unbounded_channel();
+            let (to, strangers) = mpsc::channel(1);
+            let ada = Startup {
+                user: "ada@acme.example".to_owned(),
+                application_name: "bsql:ada".to_owned(),
+                read_only: false,
+            };
+            let place = Place::Tcp(([127, 0, 0, 1], 0).into());
+            let tunnel = Tunnel::bind(&place, Arc::new(ToTest(dialer)), ada)
+                .unwrap()
+                .telling_of_strangers(to);
+            let Endpoint::Tcp(address) = tunnel.endpoint() else {
+                panic!("a port was asked for");
+            };
+            let stop = CancellationToken::new();
+            Self {
+                address,
+                databases,
+                strangers,
+                stop: stop.clone(),
+                serving: tokio::spawn(tunnel.serve(stop, LONG)),
+            }
+        }
+
+        async fn summary(self) -> Summary {
+            self.stop.cancel();
+            self.serving.await.unwrap()
+        }
+    }
+
+    #[cfg(target_os = "linux")]
+    #[tokio::test]
+    async fn a_port_serves_us() {
+        let mut running = OnPort::new();
+        let mut client = tokio::net::TcpStream::connect(running.address)
+            .await
+            .unwrap();
+        client.write_all(&hello()).await.unwrap();
+        let mut database = running.databases.recv().await.unwrap();
+        read_startup(&mut database).await;
+        let key = b"R\0\0\0\x08\0\0\0\0K\0\0\0\x0c\0\0\x10\x02abcd";
+        database.write_all(key).await.unwrap();
+        drop(database);
+        client.shutdown().await.unwrap();
+        assert_eq!(read_all(client).await, key);
+        let summary = running.summary().await;
+        assert_eq!((summary.connections, summary.refused), (1, 0));
+        assert_eq!(summary.backend_pids, [0x1002]);
+    }
+
+    /// Who writes and hangs up before anybody looks has no owner any more, and must not pass for root.
+    #[cfg(target_os = "linux")]
+    #[tokio::test]
+    async fn who_has_hung_up_already_is_not_served() {
+        use std::io::Write as _;
+
+        let mut running = OnPort::new();
+        // On this thread, so that the tunnel cannot look before the client has gone.
+        let mut client = std::net::TcpStream::connect(running.address).unwrap();
+        client.write_all(&hello()).unwrap();
+        drop(client);
+        let stranger = running.strangers.recv().await.unwrap();
+        assert!(matches!(stranger, Stranger::Unknown(_)), "{stranger}");
+        assert!(running.databases.try_recv().is_err(), "nothing was dialled");
+        let summary = running.summary().await;
+        assert_eq!((summary.connections, summary.refused), (0, 1));
+    }
+
+    /// Needs root, to become somebody else.
+    #[cfg(target_os = "linux")]
+    #[tokio::test]
+    async fn another_user_is_turned_away_from_a_port() {
+        const NOBODY: u32 = 65_534;
+        let perl = Path::new("/usr/bin/perl");
+        if !rustix::process::geteuid().is_root() || !perl.exists() {
+            println!("skipped: needs root and perl to dial in as somebody else");
+            return;
+        }
+        let mut running = OnPort::new();
+        let knock = "use IO::Socket::INET; \
+            my $s = IO::Socket::INET->new($ARGV[0]) or die $!; \
+            my $read = sysread($s, my $buf, 1); print defined $read ? $read : 'reset';";
+        let output = tokio::process::Command::new(perl)
+            .args(["-e", knock, &running.address.to_string()])
+            .uid(NOBODY)
+            .output()
+            .await
+            .unwrap();
+        assert!(output.status.success(), "{output:?}");
+        assert_eq!(output.stdout, b"0", "closed without a word");
+        let stranger = running.strangers.recv().await.unwrap();
+        assert_eq!(stranger.to_string(), "user 65534");
+        assert!(running.databases.try_recv().is_err(), "nothing was dialled");
+        assert_eq!(running.summary().await.refused, 1);
     }
 }

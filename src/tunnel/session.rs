@@ -7,7 +7,8 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::time::timeout;
 
-use super::counted::{Counted, Traffic};
+use super::counted::Counted;
+use super::meter::Meter;
 use super::pgwire::{FirstPacket, Malformed, NOT_ENCRYPTED, Refusal, StartupMessage};
 use super::pump::pump;
 use super::{Dial, Startup};
@@ -32,12 +33,13 @@ pub(super) enum Outcome {
     Failed(Error),
 }
 
-/// Serves one local program.
+/// Serves one local program. One that comes when there are `too_many` already may still cancel what another one does.
 pub(super) async fn run<S, D>(
     mut local: S,
     dialer: &D,
     startup: &Startup,
-    traffic: &Traffic,
+    too_many: Option<usize>,
+    meter: &Meter,
     buffers: &Arc<Buffers>,
 ) -> Outcome
 where
@@ -48,10 +50,13 @@ where
         .await
         .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
     let outcome = match first {
-        Ok(Some(Ok(FirstPacket::Startup(message)))) => {
-            let message = message.adjusted(startup);
-            connect(&mut local, dialer, &message, traffic, buffers).await
-        }
+        Ok(Some(Ok(FirstPacket::Startup(message)))) => match too_many {
+            Some(most) => Err(turn_away(&mut local, most).await),
+            None => {
+                let message = message.adjusted(startup);
+                connect(&mut local, dialer, &message, meter, buffers).await
+            }
+        },
         Ok(Some(Ok(FirstPacket::CancelRequest(packet)))) => cancel(dialer, &packet).await,
         // The requests for encryption are answered by the time a first packet is returned; a second one is an offence.
         Ok(Some(Ok(_))) => Err(refuse(&mut local, Malformed::Layout).await),
@@ -101,7 +106,7 @@ async fn connect<S, D>(
     local: &mut S,
     dialer: &D,
     message: &StartupMessage,
-    traffic: &Traffic,
+    meter: &Meter,
     buffers: &Arc<Buffers>,
 ) -> Result<Outcome>
 where
@@ -109,23 +114,22 @@ where
     D: Dial,
 {
     let mut first = buffers.take();
-    let opened = async {
-        let mut remote = dialer.dial().await?;
-        let read = send_startup(&mut remote, message, &mut first);
-        let read = timeout(START_TIMEOUT, read)
-            .await
-            .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
-            .map_err(unanswered)?;
-        Ok((remote, read))
-    };
-    let (mut remote, read) = match opened.await {
+    let mut opened = open(dialer, message, &mut first).await;
+    if let Err(error) = &opened
+        && error.kind() == ErrorKind::Refused
+    {
+        // The certificate was over or revoked, which shows only now: the dialer gets another one.
+        tracing::info!(%error, causes = ?error.causes(), "trying once more");
+        opened = open(dialer, message, &mut first).await;
+    }
+    let (mut remote, read) = match opened {
         Ok(opened) => opened,
         Err(error) => {
             send(local, &Refusal::from(&error)).await;
             return Err(error);
         }
     };
-    let mut local = Counted::new(local, traffic);
+    let mut local = Counted::new(local, meter);
     let pumped = async {
         local.write_all(&first[..read]).await?;
         local.flush().await?;
@@ -137,6 +141,21 @@ where
         tracing::debug!(%error, "broken off");
     }
     Ok(Outcome::Served)
+}
+
+/// A stream on which the database has begun to answer `message`, and how much of that is in `answer`.
+async fn open<D: Dial>(
+    dialer: &D,
+    message: &StartupMessage,
+    answer: &mut [u8],
+) -> Result<(D::Conn, usize)> {
+    let mut remote = dialer.dial().await?;
+    let read = send_startup(&mut remote, message, answer);
+    let read = timeout(START_TIMEOUT, read)
+        .await
+        .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+        .map_err(unanswered)?;
+    Ok((remote, read))
 }
 
 /// Sends the start-up packet, and waits for the beginning of the answer.
@@ -192,6 +211,11 @@ async fn cancel<D: Dial>(dialer: &D, packet: &[u8]) -> Result<Outcome> {
         })
 }
 
+async fn turn_away<S: AsyncWrite + Unpin>(local: &mut S, most: usize) -> Error {
+    send(local, &Refusal::too_many(most)).await;
+    ErrorKind::TryLater.error(format!("there are {most} connections already"))
+}
+
 async fn refuse<S: AsyncWrite + Unpin>(local: &mut S, malformed: Malformed) -> Error {
     send(local, &Refusal::from(malformed)).await;
     ErrorKind::Refused
@@ -242,7 +266,7 @@ mod tests {
             application_name: "bsql:ada".to_owned(),
             read_only: false,
         };
-        let traffic = Traffic::default();
+        let meter = Meter::default();
         let program = async {
             for packet in packets {
                 client.write_all(packet).await.unwrap();
@@ -253,7 +277,7 @@ mod tests {
             answer
         };
         let buffers = Arc::default();
-        tokio::join!(program, run(local, &nobody, &ada, &traffic, &buffers))
+        tokio::join!(program, run(local, &nobody, &ada, None, &meter, &buffers))
     }
 
     fn packet(rest: &[u8]) -> Vec<u8> {
@@ -264,7 +288,7 @@ mod tests {
     const SSL_REQUEST: [u8; 8] = [0, 0, 0, 8, 0x04, 0xd2, 0x16, 0x2f];
     const GSS_REQUEST: [u8; 8] = [0, 0, 0, 8, 0x04, 0xd2, 0x16, 0x30];
 
-    fn code(error_response: &[u8]) -> String {
+    fn code_of(error_response: &[u8]) -> String {
         let fields = fields(error_response);
         fields
             .into_iter()
@@ -294,7 +318,7 @@ mod tests {
             (&[SSL_REQUEST, SSL_REQUEST].concat(), 1),
         ] {
             let (answer, outcome) = without_database(&[nonsense]).await;
-            assert_eq!(code(&answer[answered..]), "08P01");
+            assert_eq!(code_of(&answer[answered..]), "08P01");
             assert!(
                 matches!(outcome, Outcome::Failed(error) if error.kind() == ErrorKind::Refused)
             );
@@ -320,7 +344,7 @@ mod tests {
             application_name: "bsql:ada".to_owned(),
             read_only: false,
         };
-        let traffic = Traffic::default();
+        let meter = Meter::default();
         let rest = async move {
             client.write_all(&packet(&startup(&[]))).await.unwrap();
             database.read_u32().await.unwrap();
@@ -330,12 +354,125 @@ mod tests {
             answer
         };
         let buffers = Arc::default();
-        let session = run(local, &dialer, &ada, &traffic, &buffers);
+        let session = run(local, &dialer, &ada, None, &meter, &buffers);
         let (answer, outcome) = tokio::join!(rest, session);
         let fields = fields(&answer);
         assert!(fields.contains(&('C', "08006".to_owned())));
         assert!(fields.contains(&('M', "bsql: the database did not answer".to_owned())));
         assert!(fields.contains(&('D', "it closed the connection".to_owned())));
         assert!(matches!(outcome, Outcome::Failed(_)));
+    }
+
+    /// Refuses the first certificate as TLS 1.3 does: at the first read.
+    struct SecondTime(std::sync::Mutex<Vec<Stream>>);
+
+    enum Stream {
+        Refused,
+        Open(DuplexStream),
+    }
+
+    impl AsyncRead for Stream {
+        fn poll_read(
+            self: std::pin::Pin<&mut Self>,
+            cx: &mut std::task::Context<'_>,
+            buf: &mut tokio::io::ReadBuf<'_>,
+        ) -> std::task::Poll<io::Result<()>> {
+            match self.get_mut() {
+                Self::Refused => std::task::Poll::Ready(Err(io::ErrorKind::InvalidData.into())),
+                Self::Open(stream) => std::pin::Pin::new(stream).poll_read(cx, buf),
+            }
+        }
+    }
+
+    impl AsyncWrite for Stream {
+        fn poll_write(
+            self: std::pin::Pin<&mut Self>,
+            cx: &mut std::task::Context<'_>,
+            buf: &[u8],
+        ) -> std::task::Poll<io::Result<usize>> {
+            match self.get_mut() {
+                Self::Refused => std::task::Poll::Ready(Ok(buf.len())),
+                Self::Open(stream) => std::pin::Pin::new(stream).poll_write(cx, buf),
+            }
+        }
+
+        fn poll_flush(
+            self: std::pin::Pin<&mut Self>,
+            _: &mut std::task::Context<'_>,
+        ) -> std::task::Poll<io::Result<()>> {
+            std::task::Poll::Ready(Ok(()))
+        }
+
+        fn poll_shutdown(
+            self: std::pin::Pin<&mut Self>,
+            _: &mut std::task::Context<'_>,
+        ) -> std::task::Poll<io::Result<()>> {
+            std::task::Poll::Ready(Ok(()))
+        }
+    }
+
+    impl Dial for SecondTime {
+        type Conn = Stream;
+
+        async fn dial(&self) -> Result<Stream> {
+            Ok(self.0.lock().unwrap().pop().unwrap())
+        }
+    }
+
+    #[tokio::test]
+    async fn a_certificate_that_is_refused_late_is_replaced() {
+        let (remote, mut database) = duplex(1024);
+        let (mut client, local) = duplex(1024);
+        let streams = vec![Stream::Open(remote), Stream::Refused];
+        let dialer = SecondTime(std::sync::Mutex::new(streams));
+        let ada = Startup {
+            user: "ada".to_owned(),
+            application_name: "bsql:ada".to_owned(),
+            read_only: false,
+        };
+        let meter = Meter::default();
+        let rest = async move {
+            client.write_all(&packet(&startup(&[]))).await.unwrap();
+            let length = usize::try_from(database.read_u32().await.unwrap()).unwrap();
+            database.read_exact(&mut vec![0; length - 4]).await.unwrap();
+            database.write_all(b"R\0\0\0\x08\0\0\0\0").await.unwrap();
+            drop(database);
+            let mut answer = Vec::new();
+            client.shutdown().await.unwrap();
+            client.read_to_end(&mut answer).await.unwrap();
+            answer
+        };
+        let buffers = Arc::default();
+        let session = run(local, &dialer, &ada, None, &meter, &buffers);
+        let (answer, outcome) = tokio::join!(rest, session);
+        assert_eq!(answer[0], b'R');
+        assert!(matches!(outcome, Outcome::Served), "{outcome:?}");
+    }
+
+    #[tokio::test]
+    async fn one_too_many_is_told_so_and_may_still_cancel() {
+        for (packet, code) in [
+            (packet(&startup(&[])), Some("53300")),
+            (packet(&[4, 0xd2, 0x16, 0x2e, 0, 0, 0, 1, 0, 0, 0, 2]), None),
+        ] {
+            let (remote, database) = duplex(1024);
+            let (mut client, local) = duplex(1024);
+            let dialer = Once(std::sync::Mutex::new(Some(remote)));
+            let ada = Startup {
+                user: "ada".to_owned(),
+                application_name: "bsql:ada".to_owned(),
+                read_only: false,
+            };
+            let meter = Meter::default();
+            client.write_all(&packet).await.unwrap();
+            drop(database);
+            let outcome = run(local, &dialer, &ada, Some(7), &meter).await;
+            let mut answer = Vec::new();
+            client.read_to_end(&mut answer).await.unwrap();
+            match code {
+                Some(expected) => assert_eq!(code_of(&answer), expected),
+                None => assert_eq!(answer, b"", "{outcome:?}"),
+            }
+        }
     }
 }

@@ -10,7 +10,7 @@ const IMPORTS: [(&str, &[&str]); 24] = [
     // The floor.
     ("error", &[]),
     ("secret", &[]),
-    ("private_dir", &[]),
+    ("private_dir", &["error"]),
     ("private_file", &[]),
     ("clock", &[]),
     ("buffers", &[]),
@@ -41,6 +41,15 @@ const IMPORTS: [(&str, &[&str]); 24] = [
     (
         "launch",
         &["error", "secret", "clock", "shutdown", "tunnel::Endpoint"],
+    ),
+    (
+        "control",
+        &[
+            "error",
+            "private_dir",
+            "tunnel::Endpoint",
+            "tunnel::{Endpoint, Reading}",
+        ],
     ),
     ("config", FLOOR),
     // Joints.

@@ -1,0 +1,190 @@
+//! The local end of a tunnel: a Unix socket or a loopback port, and the connections that come in there.
+
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::{TcpListener, TcpStream, UnixStream};
+
+use super::listener::SocketListener;
+use super::peer::Peer;
+use super::{Endpoint, Place};
+use crate::error::{Error, ErrorKind, Result};
+
+/// Listens for local programs.
+#[derive(Debug)]
+pub(super) enum Listener {
+    Socket(SocketListener),
+    Tcp(TcpListener, SocketAddr),
+}
+
+impl Listener {
+    /// Must be called within the runtime.
+    pub(super) fn bind(place: &Place) -> Result<Self> {
+        match place {
+            Place::Private { runtime_dir } => SocketListener::bind(runtime_dir).map(Self::Socket),
+            Place::Socket { dir, port } => SocketListener::bind_in(dir, *port).map(Self::Socket),
+            Place::Tcp(address) => bind_tcp(*address),
+        }
+    }
+
+    pub(super) fn endpoint(&self) -> Endpoint {
+        match self {
+            Self::Socket(listener) => listener.endpoint(),
+            Self::Tcp(_, address) => Endpoint::Tcp(*address),
+        }
+    }
+
+    /// Cancel safe.
+    pub(super) async fn accept(&self) -> io::Result<Accepted> {
+        match self {
+            Self::Socket(listener) => listener.accept().await.map(Accepted::Unix),
+            Self::Tcp(listener, _) => listener.accept().await.map(|(stream, _)| {
+                // For short messages to leave at once; not worth failing for.
+                let _ = stream.set_nodelay(true);
+                Accepted::Tcp(stream)
+            }),
+        }
+    }
+}
+
+fn bind_tcp(address: SocketAddr) -> Result<Listener> {
+    if !address.ip().is_loopback() {
+        return Err(ErrorKind::Usage
+            .error(format!("cannot listen on `{address}`"))
+            .because(anyhow::anyhow!(
+                "a tunnel is for programs of this machine alone"
+            ))
+            .hint("use 127.0.0.1"));
+    }
+    if !cfg!(target_os = "linux") {
+        return Err(ErrorKind::CannotCreate
+            .error(format!("cannot listen on `{address}`"))
+            .because(anyhow::anyhow!(
+                "on this system bsql cannot tell whose programs dial in to a port"
+            ))
+            .hint("use the Unix socket: bsql tunnel NAME --socket"));
+    }
+    listen(address)
+        .and_then(|listener| {
+            let address = listener.local_addr()?;
+            Ok(Listener::Tcp(listener, address))
+        })
+        .map_err(|error| port_refused(address, error))
+}
+
+/// As tokio's own `bind`, which is asynchronous for names only.
+fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() {
+        tokio::net::TcpSocket::new_v4()?
+    } else {
+        tokio::net::TcpSocket::new_v6()?
+    };
+    // Connections of the last tunnel at this port may still be in TIME_WAIT; two that listen are refused all the same.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(1024)
+}
+
+fn port_refused(address: SocketAddr, error: io::Error) -> Error {
+    let hint = match error.kind() {
+        io::ErrorKind::AddrInUse => "another program listens there: give another port, or none",
+        io::ErrorKind::PermissionDenied => "give a port above 1023, or none",
+        _ => "give another port, or none",
+    };
+    ErrorKind::CannotCreate
+        .error(format!("cannot listen on `{address}`"))
+        .because(error)
+        .hint(hint)
+}
+
+/// A connection that has come in.
+#[derive(Debug)]
+pub(super) enum Accepted {
+    Unix(UnixStream),
+    Tcp(TcpStream),
+}
+
+impl Accepted {
+    /// Who it is. Asked before a byte is read.
+    pub(super) fn peer(&self) -> io::Result<Peer> {
+        match self {
+            Self::Unix(stream) => Peer::of_unix(stream),
+            Self::Tcp(stream) => Peer::of_tcp(stream),
+        }
+    }
+}
+
+/// Runs `$body` on whichever stream it is.
+macro_rules! either {
+    ($accepted:expr, $stream:ident => $body:expr) => {
+        match $accepted.get_mut() {
+            Accepted::Unix($stream) => $body,
+            Accepted::Tcp($stream) => $body,
+        }
+    };
+}
+
+impl AsyncRead for Accepted {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        either!(self, stream => Pin::new(stream).poll_read(cx, buf))
+    }
+}
+
+impl AsyncWrite for Accepted {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        either!(self, stream => Pin::new(stream).poll_write(cx, buf))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        either!(self, stream => Pin::new(stream).poll_flush(cx))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        either!(self, stream => Pin::new(stream).poll_shutdown(cx))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn only_loopback_is_listened_on() {
+        for address in ["0.0.0.0:0", "[::]:0", "192.0.2.1:0"] {
+            let place = Place::Tcp(address.parse().unwrap());
+            let error = Listener::bind(&place).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Usage, "{address}");
+        }
+    }
+
+    #[cfg(target_os = "linux")]
+    #[tokio::test]
+    async fn a_port_that_is_taken_is_told() {
+        let first = Listener::bind(&Place::Tcp(([127, 0, 0, 1], 0).into())).unwrap();
+        let Endpoint::Tcp(address) = first.endpoint() else {
+            panic!("a port was asked for");
+        };
+        let error = Listener::bind(&Place::Tcp(address)).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::CannotCreate);
+        assert_eq!(error.to_string(), format!("cannot listen on `{address}`"));
+        assert!(error.next_steps()[0].contains("another program"));
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    #[tokio::test]
+    async fn where_nobody_can_be_told_apart_there_is_no_port() {
+        let error = Listener::bind(&Place::Tcp(([127, 0, 0, 1], 0).into())).unwrap_err();
+        assert!(error.next_steps()[0].contains("--socket"));
+    }
+}
