@@ -10,6 +10,7 @@
 //! - Google: [`cloudsql`]
 //! - the database, when bsql itself speaks to it: [`sql`]
 //! - local programs that dial in: [`tunnel`], and those that are started: [`launch`]
+//! - other processes of bsql itself, which have tunnels open: `control`
 //!
 //! `sandbox` has all of their other sides on one machine. The library is for the program, its tests and the documentation:
 //! it makes no promise of stability.
@@ -23,6 +24,8 @@ mod cli;
 pub mod clock;
 pub mod cloudsql;
 pub mod config;
+#[cfg(unix)]
+pub mod control;
 pub mod error;
 pub mod http;
 pub mod launch;

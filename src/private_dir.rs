@@ -79,11 +79,17 @@ pub fn for_sockets(runtime_dir: &Path) -> Result<PathBuf> {
 fn short(runtime_dir: &Path) -> PathBuf {
     let bytes = runtime_dir.as_os_str().as_encoded_bytes();
     let hash = ring::digest::digest(&ring::digest::SHA256, bytes);
-    let hash: String = hash.as_ref()[..6]
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
-    Path::new("/tmp").join(format!("bsql-{hash}"))
+    Path::new("/tmp").join(format!("bsql-{}", hex(&hash.as_ref()[..6])))
+}
+
+/// Bytes as part of a file's name.
+pub fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write as _;
+
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
 }
 
 /// Fails when `socket` is a path that the system would not take.

@@ -4,7 +4,7 @@ mod backstage;
 mod google;
 mod sessions;
 
-pub(crate) use google::InstanceDialer;
+pub(crate) use google::{GoogleCredentials, InstanceDialer};
 
 use std::io::BufReader;
 use std::path::PathBuf;

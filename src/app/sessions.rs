@@ -67,6 +67,11 @@ impl App {
         }
     }
 
+    /// Where the command line says that sessions are kept, for programs that are to do the same.
+    pub(crate) fn store_flag(&self) -> Option<StoreChoice> {
+        self.store_flag
+    }
+
     /// How long the keyring may take: where it can ask the person for a password, as long as typing one takes.
     pub(super) fn keyring_patience(&self) -> Duration {
         let display = ["DISPLAY", "WAYLAND_DISPLAY"]

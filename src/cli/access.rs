@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::app::{App, InstanceDialer};
+use crate::app::{App, GoogleCredentials, InstanceDialer};
 use crate::audit::Access;
 use crate::auth::{Claims, Session};
 use crate::catalog::find_database;
@@ -40,6 +40,7 @@ pub(super) struct Reached {
     pub(super) target: DatabaseTarget,
     pub(super) login: Login,
     pub(super) dialer: Arc<InstanceDialer>,
+    pub(super) credentials: Arc<GoogleCredentials>,
     instance: InstanceConnectionName,
     /// Of the database user, if it is one's own.
     user_type: Option<&'static str>,
@@ -157,11 +158,13 @@ pub(super) async fn reach(wanted: &Wanted<'_>, app: &App, ui: &mut Ui) -> Result
         Some(ip_type) => ip_type,
         None => profile.google.ip_type.parse::<IpType>()?,
     };
-    let dialer = Arc::new(app.dialer(&profile, credentials, instance.clone(), key, ip_type)?);
+    let shared = Arc::clone(&credentials);
+    let dialer = Arc::new(app.dialer(&profile, shared, instance.clone(), key, ip_type)?);
     Ok(Reached {
         target,
         login,
         dialer,
+        credentials,
         instance,
         user_type,
         access,
@@ -246,7 +249,12 @@ impl Reached {
 }
 
 /// The claims of whoever is signed in. On a terminal, somebody who is not is asked to sign in first.
-async fn signed_in(session: &Session, app: &App, profile: &Profile, ui: &mut Ui) -> Result<Claims> {
+pub(super) async fn signed_in(
+    session: &Session,
+    app: &App,
+    profile: &Profile,
+    ui: &mut Ui,
+) -> Result<Claims> {
     match app
         .shutdown()
         .or_interrupted(super::login::signed_in(session))

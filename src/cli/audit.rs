@@ -72,6 +72,9 @@ fn rows(records: &[Record]) -> Vec<Row> {
         Event::Begin(access) => {
             let end = end_of(record);
             let result = match end.map(|end| &end.event) {
+                Some(Event::End(outcome)) if outcome.refused > 0 => {
+                    format!("exit {}, {} refused", outcome.exit, outcome.refused)
+                }
                 Some(Event::End(outcome)) => format!("exit {}", outcome.exit),
                 Some(Event::Aborted) => "aborted".to_owned(),
                 _ => "open".to_owned(),

@@ -6,6 +6,8 @@ mod complete;
 mod completions;
 mod config;
 mod connect;
+mod dsn;
+mod env;
 mod freshness;
 mod init;
 mod lint;
@@ -18,6 +20,7 @@ mod report;
 #[cfg(feature = "sandbox")]
 mod sandbox;
 mod show;
+mod tunnel;
 mod whoami;
 
 use std::ffi::OsString;
@@ -94,6 +97,12 @@ enum Command {
     Show(show::ShowArgs),
     Connect(connect::ConnectArgs),
     Query(query::QueryArgs),
+    Tunnel(tunnel::TunnelArgs),
+    Ps(tunnel::PsArgs),
+    Stop(tunnel::StopArgs),
+    Logs(tunnel::LogsArgs),
+    Env(env::EnvArgs),
+    Dsn(dsn::DsnArgs),
     Audit(audit::AuditArgs),
     Lint(lint::LintArgs),
     Init(init::InitArgs),
@@ -112,6 +121,7 @@ impl Command {
             Self::Ls(args) => args.output.is_json(),
             Self::Show(args) => args.output.is_json(),
             Self::Query(args) => args.output.is_json(),
+            Self::Ps(args) => args.output.is_json(),
             Self::Audit(args) => args.is_json(),
             Self::Lint(args) => args.is_json(),
             Self::Profile(args) => args.is_json(),
@@ -131,6 +141,12 @@ impl Command {
             Self::Show(args) => show::run(args, app, ui).await,
             Self::Connect(args) => connect::run(args, app, ui).await,
             Self::Query(args) => query::run(args, app, ui).await,
+            Self::Tunnel(args) => tunnel::tunnel(args, app, ui).await,
+            Self::Ps(args) => tunnel::ps(args, app, ui).await,
+            Self::Stop(args) => tunnel::stop(args, app, ui).await,
+            Self::Logs(args) => tunnel::logs(&args, app, ui),
+            Self::Env(args) => env::run(args, app, ui).await,
+            Self::Dsn(args) => dsn::run(args, app, ui).await,
             Self::Audit(args) => audit::run(args, app, ui),
             Self::Lint(args) => lint::run(args, app, ui).await,
             Self::Init(args) => init::run(args, app, ui).await,
@@ -215,7 +231,13 @@ pub(crate) fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
 }
 
 fn run(global: GlobalArgs, command: Command, environment: Environment, ui: &mut Ui) -> Result<u8> {
-    log(global.verbose, global.log_file.as_deref(), &environment)?;
+    let background = matches!(&command, Command::Tunnel(args) if args.is_in_background());
+    log(
+        global.verbose,
+        background,
+        global.log_file.as_deref(),
+        &environment,
+    )?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
@@ -249,11 +271,18 @@ fn color(flag: Color, environment: &Environment) -> Option<bool> {
     }
 }
 
-/// Logging is off by default: `-v`, `-vv` and `BSQL_LOG` turn it on, on stderr; `--log-file` keeps it.
-fn log(verbose: u8, file: Option<&std::path::Path>, environment: &Environment) -> Result<()> {
+/// Logging is off by default: `-v`, `-vv` and `BSQL_LOG` turn it on, on stderr; `--log-file` keeps it. In the background
+/// stderr is a log, where people look for times.
+fn log(
+    verbose: u8,
+    background: bool,
+    file: Option<&std::path::Path>,
+    environment: &Environment,
+) -> Result<()> {
     use tracing_subscriber::layer::SubscriberExt as _;
     use tracing_subscriber::{EnvFilter, Layer as _, fmt, registry};
 
+    let verbose = verbose.max(u8::from(background));
     let by_count = ["off", "bsql=info", "bsql=debug"][usize::from(verbose.min(2))];
     let filter = |default: &str| {
         let text = environment.text("BSQL_LOG").unwrap_or(default);
@@ -261,11 +290,13 @@ fn log(verbose: u8, file: Option<&std::path::Path>, environment: &Environment) -
             format!("cannot read the log filter `{text}`")
         })
     };
-    let to_stderr = fmt::layer()
-        .with_writer(std::io::stderr)
-        .with_ansi(false)
-        .without_time()
-        .with_filter(filter(by_count)?);
+    let to_stderr = fmt::layer().with_writer(std::io::stderr).with_ansi(false);
+    let to_stderr = if background {
+        to_stderr.with_filter(filter(by_count)?).boxed()
+    } else {
+        let untimed = to_stderr.without_time();
+        untimed.with_filter(filter(by_count)?).boxed()
+    };
     let to_file = match file {
         None => None,
         Some(path) => {

@@ -156,6 +156,23 @@ impl Settings {
             })
     }
 
+    /// The ports that tunnels are given, as `FIRST-LAST`, if they are set.
+    ///
+    /// Fails with [`ErrorKind::Config`] when they are no text.
+    pub fn tunnel_ports(&self) -> Result<Option<&str>> {
+        let Some(found) = self.find(&[], "tunnel.ports") else {
+            return Ok(None);
+        };
+        found.value.as_str().map(Some).ok_or_else(|| {
+            ErrorKind::Config
+                .error(format!(
+                    "the key `tunnel.ports` in `{}` is not a text",
+                    found.layer
+                ))
+                .hint("write it as: ports = \"15432-16431\"")
+        })
+    }
+
     /// The names of all profiles.
     pub fn profile_names(&self) -> Vec<String> {
         let tables = self

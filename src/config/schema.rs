@@ -216,7 +216,7 @@ pub const PROFILE_KEYS: [Key; 35] = [
 ];
 
 /// Keys at the top of the file.
-pub const TOP_KEYS: [Key; 2] = [
+pub const TOP_KEYS: [Key; 3] = [
     key(
         "default_profile",
         Shape::Text,
@@ -226,6 +226,11 @@ pub const TOP_KEYS: [Key; 2] = [
         "clients.postgres",
         Shape::Texts,
         "the programs to try for PostgreSQL, in order; default psql",
+    ),
+    key(
+        "tunnel.ports",
+        Shape::Text,
+        "the ports that tunnels are given, as FIRST-LAST; default 15432-16431",
     ),
 ];
 

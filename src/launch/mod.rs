@@ -4,9 +4,11 @@
 //! in. The room knows no tokens.
 
 mod clients;
+mod coordinates;
 mod programs;
 mod psql;
 mod run;
 
 pub use clients::{Client, Login};
+pub use coordinates::{Coordinates, Protocol};
 pub use run::run;

@@ -120,7 +120,7 @@ mod tests {
             assert_eq!(ear.hear(&greeting()), None, "{first:?}");
         }
         let mut ear = Greeting::default();
-        assert_eq!(ear.hear(&vec![b'S', 0x7f, 0xff, 0xff, 0xff]), None);
+        assert_eq!(ear.hear(&[b'S', 0x7f, 0xff, 0xff, 0xff]), None);
         assert_eq!(ear.hear(&vec![0; MOST]), None);
         assert!(ear.over);
     }

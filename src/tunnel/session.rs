@@ -50,13 +50,14 @@ where
         .await
         .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
     let outcome = match first {
-        Ok(Some(Ok(FirstPacket::Startup(message)))) => match too_many {
-            Some(most) => Err(turn_away(&mut local, most).await),
-            None => {
+        Ok(Some(Ok(FirstPacket::Startup(message)))) => {
+            if let Some(most) = too_many {
+                Err(turn_away(&mut local, most).await)
+            } else {
                 let message = message.adjusted(startup);
                 connect(&mut local, dialer, &message, meter, buffers).await
             }
-        },
+        }
         Ok(Some(Ok(FirstPacket::CancelRequest(packet)))) => cancel(dialer, &packet).await,
         // The requests for encryption are answered by the time a first packet is returned; a second one is an offence.
         Ok(Some(Ok(_))) => Err(refuse(&mut local, Malformed::Layout).await),

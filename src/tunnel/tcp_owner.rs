@@ -24,6 +24,8 @@ const ESTABLISHED: u8 = 1;
 const HEADER: usize = 16;
 /// A `nlmsghdr` and an `inet_diag_req_v2`.
 const QUESTION: usize = HEADER + 56;
+/// The same, as the header has it.
+const QUESTION_LENGTH: u32 = 72;
 /// A `nlmsghdr` and an `inet_diag_msg`; attributes may follow.
 const ANSWER: usize = HEADER + 72;
 /// Where both the request and the answer have the two ports and addresses, and how long these are.
@@ -62,7 +64,7 @@ fn question(peer: SocketAddr, local: SocketAddr) -> io::Result<[u8; QUESTION]> {
     let family = u8::try_from(family.as_raw()).map_err(io::Error::other)?;
     let tcp = u8::try_from(ipproto::TCP.as_raw().get()).map_err(io::Error::other)?;
     let mut packet = Vec::with_capacity(QUESTION);
-    packet.extend((QUESTION as u32).to_ne_bytes());
+    packet.extend(QUESTION_LENGTH.to_ne_bytes());
     packet.extend(BY_FAMILY.to_ne_bytes());
     packet.extend(REQUEST.to_ne_bytes());
     // Sequence number and sender: there is one request, and the kernel fills in the sender.
@@ -78,6 +80,7 @@ fn question(peer: SocketAddr, local: SocketAddr) -> io::Result<[u8; QUESTION]> {
     packet.extend([0; 4]);
     // `INET_DIAG_NOCOOKIE`.
     packet.extend([0xff; 8]);
+    // As long as the header says.
     packet
         .try_into()
         .map_err(|_| io::Error::other("a request of another length"))

@@ -22,3 +22,4 @@ mod query;
 mod sandbox;
 mod shutdown;
 mod support;
+mod tunnel;

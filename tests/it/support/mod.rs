@@ -119,7 +119,11 @@ impl TestEnv {
 
     /// Starts the program.
     pub(crate) fn spawn(&self, args: &[&str]) -> run::Started<'_> {
-        let mut command = self.command(args);
+        self.start(self.command(args))
+    }
+
+    /// Starts a command made by [`command`](Self::command).
+    pub(crate) fn start(&self, mut command: Command) -> run::Started<'_> {
         let child: Child = command.spawn().unwrap();
         run::Started::new(self, command, child)
     }

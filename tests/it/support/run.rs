@@ -136,6 +136,11 @@ impl<'a> Started<'a> {
         }
     }
 
+    /// What has been read of stderr.
+    pub(crate) fn said(&self) -> &str {
+        &self.said
+    }
+
     /// Reads stderr up to the first address.
     pub(crate) fn until_url(self) -> (Self, Url) {
         let started = self.until("http://");

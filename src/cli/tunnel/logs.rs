@@ -1,0 +1,42 @@
+//! `bsql logs`: what a tunnel in the background has said.
+
+use std::fs;
+
+use crate::app::App;
+use crate::control::Remembered;
+use crate::error::{ErrorKind, Result, ResultExt as _};
+use crate::ui::Ui;
+
+/// Print the log of a tunnel in the background, also after its end
+#[derive(Debug, clap::Args)]
+pub(crate) struct LogsArgs {
+    /// The database, as `bsql ps` has it
+    name: String,
+    /// Only so many lines, the last
+    #[arg(short = 'n', long, value_name = "N")]
+    lines: Option<usize>,
+}
+
+pub(super) fn run(args: &LogsArgs, app: &App, ui: &mut Ui) -> Result<u8> {
+    let log = Remembered::new(&app.paths().state)
+        .log_of(&args.name)?
+        .ok_or_else(|| {
+            ErrorKind::NotFound
+                .error(format!(
+                    "`{}` has had no tunnel in the background",
+                    args.name
+                ))
+                .hint("bsql ps")
+        })?;
+    let text = fs::read_to_string(&log).or_fail(ErrorKind::NotFound, || {
+        format!("cannot read the log `{}`", log.display())
+    })?;
+    let lines: Vec<&str> = text.lines().collect();
+    let first = args
+        .lines
+        .map_or(0, |most| lines.len().saturating_sub(most));
+    for line in &lines[first..] {
+        ui.print(&format!("{line}\n"))?;
+    }
+    Ok(0)
+}

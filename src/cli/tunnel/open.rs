@@ -1,0 +1,344 @@
+//! Opens one tunnel: everything up to the moment at which it is proven and listens.
+
+use std::net::TcpListener;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::SignedDuration;
+use tokio::sync::mpsc;
+
+use super::TunnelOptions;
+use super::spec::{Asked, Spec, on_port, own_socket};
+use crate::app::{App, InstanceDialer};
+use crate::audit::{Access, AuditEntry};
+use crate::cli::access::{Reached, Wanted, reach};
+use crate::control::{Claim, Control, Open, Remembered, Report, key, open_tunnels};
+use crate::error::{ErrorKind, Result, ResultExt as _};
+use crate::private_dir;
+use crate::tunnel::{Place, Reading, Startup, Stranger, Tunnel};
+use crate::ui::Ui;
+
+/// A tunnel that is ready: the database has let somebody in, and the local end listens.
+pub(super) struct Opened {
+    pub(super) tunnel: Tunnel<InstanceDialer>,
+    pub(super) control: Control,
+    pub(super) entry: AuditEntry,
+    pub(super) access: Access,
+    /// As it is now.
+    pub(super) report: Report,
+    /// Who was turned away.
+    pub(super) strangers: mpsc::Receiver<Stranger>,
+}
+
+/// What became of a name.
+pub(super) enum Attempt {
+    Opened(Box<Opened>),
+    /// Another process has a tunnel that will do.
+    AlreadyOpen(Box<Report>),
+}
+
+/// Between attempts with `--wait`: twice as long each time.
+const FIRST_WAIT: Duration = Duration::from_secs(1);
+const LONGEST_WAIT: Duration = Duration::from_secs(30);
+/// For another process to open the tunnel that it has claimed. It may be asking somebody to sign in.
+const STARTING: Duration = Duration::from_secs(20);
+const POLL: Duration = Duration::from_millis(100);
+/// Strangers wait to be recorded; when more come, they are only counted.
+const STRANGERS: usize = 8;
+
+/// Opens the tunnel of `spec`. With `--wait`, tries until it can.
+pub(super) async fn open(
+    spec: &Spec,
+    options: &TunnelOptions,
+    log: Option<&std::path::Path>,
+    app: &App,
+    ui: &mut Ui,
+) -> Result<Attempt> {
+    let mut wait = FIRST_WAIT;
+    loop {
+        let error = match try_to_open(spec, options, log, app, ui).await {
+            Err(error) => error,
+            attempt => return attempt,
+        };
+        let may_pass = matches!(
+            error.kind(),
+            ErrorKind::Unavailable | ErrorKind::TryLater | ErrorKind::Refused
+        );
+        if !options.wait || !may_pass {
+            return Err(error);
+        }
+        ui.status(&format!(
+            "{}: {error}; trying again in {} s",
+            spec.name,
+            wait.as_secs()
+        ));
+        let sleep = async {
+            tokio::time::sleep(wait).await;
+            Ok(())
+        };
+        app.shutdown().or_interrupted(sleep).await?;
+        wait = (wait * 2).min(LONGEST_WAIT);
+    }
+}
+
+async fn try_to_open(
+    spec: &Spec,
+    options: &TunnelOptions,
+    log: Option<&std::path::Path>,
+    app: &App,
+    ui: &mut Ui,
+) -> Result<Attempt> {
+    let wanted = Wanted {
+        name: &spec.name,
+        database: options.database.as_deref(),
+        user: options.user.as_deref(),
+        read_only: options.read_only,
+        reason: options.reason.as_deref(),
+        command: "tunnel",
+    };
+    let mut reached = reach(&wanted, app, ui).await?;
+    let access = reached.access.clone();
+    let what = access.entity.as_ref().unwrap_or(&access.instance);
+    let key = key(&[&access.profile, what, &access.database]);
+    let runtime = &app.paths().runtime;
+    let Some(claim) = Claim::make(runtime, &key)? else {
+        let waiting = app
+            .shutdown()
+            .or_interrupted(of_another_process(&access, app));
+        let open = ui
+            .wait("another bsql is opening this tunnel", waiting)
+            .await?;
+        require_alike(&open.report, options, Some(spec))?;
+        return Ok(Attempt::AlreadyOpen(Box::new(open.report)));
+    };
+    // Proven before anybody is told that it is ready.
+    reached.open(app, ui).await?.close().await;
+    let place = place(spec, options, &reached, &key, app, ui)?;
+    if let Some(log) = log {
+        Remembered::new(&app.paths().state).remember_log(&key, &reached.target.name, log)?;
+    }
+    let (to, strangers) = mpsc::channel(STRANGERS);
+    let startup = Startup {
+        user: reached.login.user.clone(),
+        application_name: reached.login.application_name.clone(),
+        read_only: reached.login.read_only,
+    };
+    let tunnel = Tunnel::bind(&place, Arc::clone(&reached.dialer), startup)?
+        .at_most(options.max_connections.into())
+        .telling_of_strangers(to);
+    let entry = app.audit().begin(access.clone())?;
+    let control = claim.open()?;
+    let since = app.clock().now();
+    let report = Report {
+        name: reached.target.name.clone(),
+        asked: spec.name.clone(),
+        entity: access.entity.clone(),
+        profile: access.profile.clone(),
+        instance: access.instance.clone(),
+        engine: "postgres".to_owned(),
+        database: access.database.clone(),
+        user: access.database_user.clone(),
+        application_name: reached.login.application_name.clone(),
+        environment: access.environment.clone(),
+        read_only: options.read_only,
+        endpoint: tunnel.endpoint(),
+        pid: std::process::id(),
+        since,
+        ends: options
+            .ttl
+            .and_then(|ttl| SignedDuration::try_from(ttl).ok())
+            .and_then(|ttl| since.checked_add(ttl).ok()),
+        log: log.map(std::path::Path::to_owned),
+        traffic: Reading::default(),
+    };
+    Ok(Attempt::Opened(Box::new(Opened {
+        tunnel,
+        control,
+        entry,
+        access,
+        report,
+        strangers,
+    })))
+}
+
+/// Waits until whoever has claimed the tunnel has opened it.
+async fn of_another_process(access: &Access, app: &App) -> Result<Open> {
+    let is_it = |open: &Open| {
+        let report = &open.report;
+        (
+            &report.profile,
+            &report.entity,
+            &report.instance,
+            &report.database,
+        ) == (
+            &access.profile,
+            &access.entity,
+            &access.instance,
+            &access.database,
+        )
+    };
+    let deadline = tokio::time::Instant::now() + STARTING;
+    loop {
+        let open = open_tunnels(&app.paths().runtime).await?;
+        if let Some(open) = open.into_iter().find(is_it) {
+            return Ok(open);
+        }
+        if tokio::time::Instant::now() > deadline {
+            return Err(ErrorKind::TryLater
+                .error("another bsql has claimed this tunnel, and does not get it open")
+                .hint("bsql ps"));
+        }
+        tokio::time::sleep(POLL).await;
+    }
+}
+
+/// A tunnel that is open already does for somebody who wants the same. Anything else must not pass for what was asked.
+pub(super) fn require_alike(
+    report: &Report,
+    options: &TunnelOptions,
+    spec: Option<&Spec>,
+) -> Result<()> {
+    let place_differs = match (spec.map(|spec| &spec.place), &report.endpoint) {
+        (None | Some(Asked::Own), endpoint) => {
+            options.socket && !matches!(endpoint, crate::tunnel::Endpoint::Unix { .. })
+        }
+        (Some(Asked::Port(port)), crate::tunnel::Endpoint::Tcp(address)) => address.port() != *port,
+        (
+            Some(Asked::Socket { dir, port }),
+            crate::tunnel::Endpoint::Unix {
+                dir: their_dir,
+                port: their_port,
+            },
+        ) => (dir, port) != (their_dir, their_port),
+        _ => true,
+    };
+    let difference = if place_differs {
+        format!("listens at `{}`", super::shown(&report.endpoint))
+    } else if options.read_only && !report.read_only {
+        "is not read-only".to_owned()
+    } else if spec.is_some() && report.read_only && !options.read_only {
+        "is read-only".to_owned()
+    } else if options
+        .user
+        .as_ref()
+        .is_some_and(|user| *user != report.user)
+    {
+        format!("signs in as `{}`", report.user)
+    } else if options
+        .database
+        .as_ref()
+        .is_some_and(|database| *database != report.database)
+    {
+        format!("leads to the database `{}`", report.database)
+    } else {
+        return Ok(());
+    };
+    Err(ErrorKind::CannotCreate
+        .error(format!("`{}` has a tunnel already", report.name))
+        .because(anyhow::anyhow!(
+            "the one of process {} {difference}",
+            report.pid
+        ))
+        .hint(format!("bsql stop {}", report.name)))
+}
+
+fn place(
+    spec: &Spec,
+    options: &TunnelOptions,
+    reached: &Reached,
+    key: &str,
+    app: &App,
+    ui: &Ui,
+) -> Result<Place> {
+    let name = &reached.target.name;
+    Ok(match &spec.place {
+        Asked::Port(port) => on_port(*port),
+        Asked::Socket { dir, port } => Place::Socket {
+            dir: dir.clone(),
+            port: *port,
+        },
+        Asked::Own if options.socket => {
+            let sockets = private_dir::for_sockets(&app.paths().runtime)?;
+            own_socket(&sockets, name, key)
+        }
+        Asked::Own => {
+            let range = match app.files()?.tunnel_ports()? {
+                Some(text) => text.parse().or_fail(ErrorKind::Config, || {
+                    "the key `tunnel.ports` is wrong".to_owned()
+                })?,
+                None => crate::control::PortRange::default(),
+            };
+            let remembered = Remembered::new(&app.paths().state);
+            let chosen = remembered.choose_port(key, name, range, |port| {
+                TcpListener::bind(("127.0.0.1", port)).is_ok()
+            })?;
+            if let Some(own) = chosen.instead_of {
+                ui.warn(&format!(
+                    "port {own} of `{name}` is taken by another program: using {} this time",
+                    chosen.port
+                ));
+            }
+            on_port(chosen.port)
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tunnel::Endpoint;
+
+    fn report() -> Report {
+        Report {
+            name: "payments-staging".to_owned(),
+            asked: "payments-staging".to_owned(),
+            entity: None,
+            profile: "acme".to_owned(),
+            instance: "acme:r:payments".to_owned(),
+            engine: "postgres".to_owned(),
+            database: "payments".to_owned(),
+            user: "ada".to_owned(),
+            application_name: "bsql:ada".to_owned(),
+            environment: None,
+            read_only: false,
+            endpoint: Endpoint::Tcp(([127, 0, 0, 1], 15_432).into()),
+            pid: 7,
+            since: jiff::Timestamp::UNIX_EPOCH,
+            ends: None,
+            log: None,
+            traffic: Reading::default(),
+        }
+    }
+
+    #[test]
+    fn what_is_open_does_for_the_same_and_for_nothing_else() {
+        let alike = |options: &TunnelOptions, spec: &str| {
+            let spec: Spec = spec.parse().unwrap();
+            require_alike(&report(), options, Some(&spec))
+                .map_err(|error| error.causes()[0].clone())
+        };
+        let plain = TunnelOptions::default();
+        assert_eq!(alike(&plain, "payments"), Ok(()));
+        assert_eq!(alike(&plain, "payments=15432"), Ok(()));
+        let listens = Err("the one of process 7 listens at `127.0.0.1:15432`".to_owned());
+        assert_eq!(alike(&plain, "payments=15433"), listens);
+        assert_eq!(alike(&plain, "payments=/tmp/x"), listens);
+        let socket = TunnelOptions {
+            socket: true,
+            ..plain.clone()
+        };
+        assert_eq!(alike(&socket, "payments"), listens);
+        let read_only = TunnelOptions {
+            read_only: true,
+            ..plain.clone()
+        };
+        let expected = "the one of process 7 is not read-only";
+        assert_eq!(alike(&read_only, "payments"), Err(expected.to_owned()));
+        let other = TunnelOptions {
+            user: Some("app".to_owned()),
+            ..plain
+        };
+        let expected = "the one of process 7 signs in as `ada`";
+        assert_eq!(alike(&other, "payments"), Err(expected.to_owned()));
+    }
+}

@@ -1,0 +1,198 @@
+//! The process that has the tunnels, in the foreground or in the background.
+
+use std::path::Path;
+
+use tokio::io::{AsyncBufReadExt as _, BufReader};
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use super::background::{GO, Word};
+use super::ending::{Board, Ended, Ends, serve};
+use super::open::{Attempt, open};
+use super::{TunnelArgs, shown};
+use crate::app::App;
+use crate::cli::report::{Style, report as report_error};
+use crate::control::{Report, serve_http};
+use crate::error::{Error, ErrorKind, Result, ResultExt as _};
+use crate::ui::Ui;
+
+pub(super) async fn run(args: TunnelArgs, app: &App, ui: &mut Ui) -> Result<u8> {
+    let log = args.in_background.as_deref();
+    let all = CancellationToken::new();
+    // Owned here, and gone with this command.
+    let mut watching = JoinSet::new();
+    watching.spawn(cancel_on_signal(app, all.clone()));
+    if log.is_some() {
+        #[cfg(unix)]
+        // The terminal's end is not the tunnels'. It fails only for a group's leader, which has no terminal then.
+        let _ = rustix::process::setsid();
+        watching.spawn(cancel_without_parent(all.clone()));
+    }
+    let board = Board::default();
+    if let Some(address) = args.http {
+        let listener = TcpListener::bind(address)
+            .await
+            .or_fail(ErrorKind::CannotCreate, || {
+                format!("cannot listen on `{address}`")
+            })?;
+        let address = listener
+            .local_addr()
+            .or_fail(ErrorKind::Internal, || "cannot tell the port")?;
+        ui.status(&format!(
+            "http://{address}/health, http://{address}/metrics"
+        ));
+        let board = board.clone();
+        watching.spawn(serve_http(listener, move || board.reports()));
+    }
+
+    let mut serving = JoinSet::new();
+    let mut failed: Option<u8> = None;
+    for spec in &args.names {
+        let opening = open(spec, &args.options, log, app, ui);
+        let attempt = tokio::select! {
+            biased;
+            () = all.cancelled() => Err(app.shutdown().error()),
+            attempt = opening => attempt,
+        };
+        match attempt {
+            Ok(Attempt::Opened(opened)) => {
+                let report = opened.report.clone();
+                let ends = Ends {
+                    all: all.clone(),
+                    idle_timeout: args.options.idle_timeout,
+                    shutdown: app.shutdown().clone(),
+                };
+                serving.spawn(serve(
+                    *opened,
+                    ends,
+                    board.clone(),
+                    app.audit(),
+                    app.clock(),
+                ));
+                say_ready(&report, false, log, ui)?;
+            }
+            Ok(Attempt::AlreadyOpen(report)) => say_ready(&report, true, log, ui)?,
+            // Independent: the others go on.
+            Err(error) => {
+                failed.get_or_insert(error.kind().code());
+                say_failed(&spec.name, &error, log, ui)?;
+            }
+        }
+        if all.is_cancelled() {
+            break;
+        }
+    }
+    while let Some(ended) = serving.join_next().await {
+        match ended.or_fail(ErrorKind::Internal, || "a tunnel's task failed")? {
+            Ok(ended) => say_ended(&ended, ui),
+            Err(error) => {
+                failed.get_or_insert(report_error(&error, Style::Text, ui));
+            }
+        }
+    }
+    if let Some(code) = failed {
+        return Ok(code);
+    }
+    // Ctrl-C is how one ends it in the foreground; the exit status says so all the same.
+    Ok(if all.is_cancelled() {
+        app.shutdown().error().kind().code()
+    } else {
+        0
+    })
+}
+
+fn cancel_on_signal(app: &App, all: CancellationToken) -> impl Future<Output = ()> + use<> {
+    let shutdown = app.shutdown().clone();
+    async move {
+        shutdown.requested().await;
+        all.cancel();
+    }
+}
+
+/// The process that started this one says when all is well, and then leaves. If it goes before, nobody knows of the
+/// tunnels, and nobody would end them.
+async fn cancel_without_parent(all: CancellationToken) {
+    let mut line = String::new();
+    let read = BufReader::new(tokio::io::stdin())
+        .read_line(&mut line)
+        .await;
+    if read.is_err() || line.trim() != GO {
+        tracing::warn!("the process that started this one has gone");
+        all.cancel();
+    }
+}
+
+/// What is said of a tunnel that is ready.
+fn say_ready(report: &Report, already: bool, log: Option<&Path>, ui: &mut Ui) -> Result<()> {
+    if log.is_some() {
+        tracing::info!(
+            name = report.name,
+            endpoint = shown(&report.endpoint),
+            already,
+            "ready"
+        );
+        let report = Box::new(report.clone());
+        return say_to_parent(&Word::Ready { report, already }, ui);
+    }
+    tell_ready(report, already, ui)
+}
+
+fn say_failed(name: &str, error: &Error, log: Option<&Path>, ui: &mut Ui) -> Result<()> {
+    report_error(error, Style::Text, ui);
+    match log {
+        None => Ok(()),
+        Some(_) => say_to_parent(&Word::failed(name, error), ui),
+    }
+}
+
+fn say_to_parent(word: &Word, ui: &mut Ui) -> Result<()> {
+    let text = serde_json::to_string(word).or_fail(ErrorKind::Internal, || "cannot write JSON")?;
+    ui.print(&(text + "\n"))
+}
+
+/// The person learns where it is: on stdout for scripts, and with the command for psql on stderr.
+pub(super) fn tell_ready(report: &Report, already: bool, ui: &mut Ui) -> Result<()> {
+    ui.print(&format!("{} {}\n", report.name, shown(&report.endpoint)))?;
+    let how = if already {
+        format!("open already, in process {}", report.pid)
+    } else {
+        "ready".to_owned()
+    };
+    let read_only = if report.read_only { ", read-only" } else { "" };
+    let environment = report
+        .environment
+        .as_ref()
+        .map(|environment| format!(" ({environment})"))
+        .unwrap_or_default();
+    ui.status(&format!(
+        "{how}: {}{environment} as {}{read_only}: psql '{}'",
+        report.name,
+        report.user,
+        crate::cli::dsn::coordinates(report).keywords()
+    ));
+    Ok(())
+}
+
+fn say_ended(ended: &Ended, ui: &Ui) {
+    let summary = &ended.summary;
+    let forced = match summary.forced {
+        0 => String::new(),
+        1 => "; cut 1 that was still open".to_owned(),
+        many => format!("; cut {many} that were still open"),
+    };
+    let refused = match summary.refused {
+        0 => String::new(),
+        many => format!("; turned away {many} of other users"),
+    };
+    let why = ended.why.map(|why| format!(", {why}")).unwrap_or_default();
+    let noun = if summary.connections == 1 {
+        "connection"
+    } else {
+        "connections"
+    };
+    ui.status(&format!(
+        "closed: {}{why}: {} {noun}{refused}{forced}",
+        ended.report.name, summary.connections
+    ));
+}

@@ -1,0 +1,118 @@
+//! `/health` and `/metrics` for whoever watches over tunnels.
+
+use std::convert::Infallible;
+
+use http_body_util::Full;
+use hyper::body::{Bytes, Incoming};
+use hyper::header::{CONTENT_TYPE, HeaderValue};
+use hyper::service::service_fn;
+use hyper::{Method, Request, Response, StatusCode};
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpListener;
+use tokio_util::task::TaskTracker;
+
+use super::{Report, metrics};
+
+/// Answers over HTTP with what `reports` says of the tunnels that are open. Never completes; dropped, it answers no more.
+///
+/// `/health` is 200 while at least one tunnel is open, else 503. There is nothing here that changes anything.
+pub async fn serve_http(
+    listener: TcpListener,
+    reports: impl Fn() -> Vec<Report> + Clone + Send + Sync + 'static,
+) {
+    let connections = TaskTracker::new();
+    loop {
+        let stream = match listener.accept().await {
+            Ok((stream, _)) => stream,
+            Err(error) => {
+                tracing::warn!(%error, "cannot accept over HTTP");
+                tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+                continue;
+            }
+        };
+        let reports = reports.clone();
+        connections.spawn(async move {
+            let service = service_fn(move |request: Request<Incoming>| {
+                let answer = answer(request.method(), request.uri().path(), &reports());
+                async { Ok::<_, Infallible>(answer) }
+            });
+            let serving = hyper::server::conn::http1::Builder::new()
+                .serve_connection(TokioIo::new(stream), service);
+            if let Err(error) = serving.await {
+                tracing::debug!(%error, "an HTTP client left");
+            }
+        });
+    }
+}
+
+fn answer(method: &Method, path: &str, reports: &[Report]) -> Response<Full<Bytes>> {
+    let (status, kind, text) = match (method, path) {
+        (&Method::GET | &Method::HEAD, "/health") => {
+            let names: Vec<&str> = reports.iter().map(|report| report.name.as_str()).collect();
+            let status = if names.is_empty() {
+                StatusCode::SERVICE_UNAVAILABLE
+            } else {
+                StatusCode::OK
+            };
+            let text = serde_json::json!({ "version": 1, "open": names }).to_string() + "\n";
+            (status, "application/json", text)
+        }
+        (&Method::GET | &Method::HEAD, "/metrics") => (
+            StatusCode::OK,
+            "text/plain; version=0.0.4; charset=utf-8",
+            metrics::text(reports),
+        ),
+        (&Method::GET | &Method::HEAD, _) => (
+            StatusCode::NOT_FOUND,
+            "text/plain; charset=utf-8",
+            "there are /health and /metrics\n".to_owned(),
+        ),
+        _ => (
+            StatusCode::METHOD_NOT_ALLOWED,
+            "text/plain; charset=utf-8",
+            "only GET\n".to_owned(),
+        ),
+    };
+    let mut response = Response::new(Full::new(Bytes::from(text)));
+    *response.status_mut() = status;
+    response
+        .headers_mut()
+        .insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpStream;
+
+    use super::super::report::tests::report;
+    use super::*;
+
+    async fn get(path: &str, reports: Vec<Report>) -> String {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let serving = tokio::spawn(serve_http(listener, move || reports.clone()));
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        let request = format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        serving.abort();
+        answer
+    }
+
+    #[tokio::test]
+    async fn health_and_metrics_and_nothing_else() {
+        let health = get("/health", vec![report()]).await;
+        assert!(health.starts_with("HTTP/1.1 200"), "{health}");
+        assert!(health.ends_with("{\"open\":[\"payments-staging\"],\"version\":1}\n"));
+        assert!(get("/health", vec![]).await.starts_with("HTTP/1.1 503"));
+        let metrics = get("/metrics", vec![report()]).await;
+        assert!(metrics.contains("text/plain; version=0.0.4"), "{metrics}");
+        assert!(metrics.contains("\nbsql_tunnel_connections_open{"));
+        assert!(get("/", vec![]).await.starts_with("HTTP/1.1 404"));
+        let post = answer(&Method::POST, "/metrics", &[]);
+        assert_eq!(post.status(), StatusCode::METHOD_NOT_ALLOWED);
+    }
+}

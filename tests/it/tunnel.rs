@@ -1,0 +1,500 @@
+//! `bsql tunnel`, `ps`, `stop` and `logs`.
+
+#![cfg(unix)]
+
+use std::io::{Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
+use std::os::unix::net::UnixStream;
+use std::process::{Command, Stdio};
+
+use rustix::process::Signal;
+
+use crate::connect::wait_until;
+use crate::support::{Run, TestEnv, World, world::psql};
+
+/// Ends what a test has left in the background, whatever became of the test.
+pub(crate) struct Background<'a>(pub(crate) &'a TestEnv);
+
+impl Drop for Background<'_> {
+    fn drop(&mut self) {
+        let _ = self.0.command(&["stop", "--all"]).output();
+    }
+}
+
+/// `bsql ps -o json`: the tunnels.
+pub(crate) fn open(env: &TestEnv) -> Vec<serde_json::Value> {
+    let ps = env.bsql(&["ps", "-o", "json"]).succeeds().json();
+    assert_eq!(ps["version"], 1);
+    ps["tunnels"].as_array().unwrap().clone()
+}
+
+/// The port of a tunnel on 127.0.0.1.
+pub(crate) fn port(tunnel: &serde_json::Value) -> u16 {
+    assert_eq!(tunnel["host"], "127.0.0.1");
+    u16::try_from(tunnel["port"].as_u64().unwrap()).unwrap()
+}
+
+/// What psql prints for `sql`.
+fn ask(psql: &std::path::Path, dsn: &str, sql: &str) -> String {
+    let output = Command::new(psql)
+        .args(["-X", "-At", dsn, "-c", sql])
+        .env_clear()
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}");
+    String::from_utf8(output.stdout).unwrap().trim().to_owned()
+}
+
+fn dsn(tunnel: &serde_json::Value) -> String {
+    let (host, port) = (tunnel["host"].as_str().unwrap(), &tunnel["port"]);
+    format!("host={host} port={port} user=whoever dbname=payments sslmode=disable")
+}
+
+/// On systems that do not tell whose programs dial in, there are sockets only.
+const HAS_PORTS: bool = cfg!(target_os = "linux");
+
+#[test]
+fn in_the_background_until_it_is_stopped() {
+    let Some(psql) = psql().filter(|_| HAS_PORTS) else {
+        eprintln!("skipped: needs psql, and a system on which tunnels have ports");
+        return;
+    };
+    let env = TestEnv::signed_in("ada");
+    let _background = Background(&env);
+    let started = env.bsql(&["tunnel", "-d", "payments-staging"]).succeeds();
+    let tunnels = open(&env);
+    assert_eq!(tunnels.len(), 1);
+    let tunnel = &tunnels[0];
+    assert_eq!(
+        started.stdout,
+        format!("payments-staging 127.0.0.1:{}\n", port(tunnel))
+    );
+    let started = started.says(&["ready: payments-staging (staging) as ada@acme.example"]);
+    drop(started);
+    assert_eq!(
+        ask(&psql, &dsn(tunnel), "select current_user"),
+        "ada@acme.example"
+    );
+
+    // Again is the same one, at once and by another of its names.
+    let again = env.bsql(&["tunnel", "-d", "payments@staging"]).succeeds();
+    let again = again.says(&["open already, in process"]);
+    assert_eq!(
+        again.stdout,
+        format!("payments-staging 127.0.0.1:{}\n", port(tunnel))
+    );
+    let foreground = env.bsql(&["tunnel", "payments-staging"]).succeeds();
+    assert_eq!(foreground.stdout, again.stdout);
+    // Something else must not pass for it.
+    let other = ["tunnel", "-d", "payments-staging", "--read-only"];
+    env.bsql(&other).fails(73).says(&[
+        "`payments-staging` has a tunnel already",
+        "is not read-only",
+        "bsql stop payments-staging",
+    ]);
+
+    let pid = tunnel["pid"].as_u64().unwrap();
+    env.bsql(&["stop", "payments-staging"])
+        .succeeds()
+        .says(&["closed: payments-staging"]);
+    assert!(TcpStream::connect(("127.0.0.1", port(tunnel))).is_err());
+    wait_until(|| !std::path::Path::new(&format!("/proc/{pid}/exe")).exists());
+    assert_eq!(open(&env).len(), 0);
+    env.bsql(&["stop", "payments-staging"])
+        .fails(68)
+        .says(&["no tunnel of `payments-staging` is open"]);
+    let logs = env.bsql(&["logs", "payments-staging"]).succeeds();
+    assert!(logs.stdout.contains("signed in backend_pid="), "{logs}");
+    let last = env
+        .bsql(&["logs", "payments-staging", "-n", "1"])
+        .succeeds();
+    assert!(
+        last.stdout
+            .contains("closed: payments-staging, it was stopped: 1 connection"),
+        "{last}"
+    );
+
+    // The same port the next time, and what the audit log has of the first.
+    env.bsql(&["tunnel", "-d", "payments-staging"]).succeeds();
+    assert_eq!(open(&env)[0]["port"], tunnel["port"]);
+    let records = env.bsql(&["audit", "list", "-o", "json"]).succeeds().json();
+    let end = &records["records"][1];
+    assert_eq!(
+        (&end["event"], &end["exit"], &end["connections"]),
+        (&"end".into(), &0.into(), &1.into())
+    );
+    assert!(end["backend_pids"][0].as_u64().unwrap() > 0);
+}
+
+#[test]
+fn several_are_independent() {
+    if !HAS_PORTS {
+        eprintln!("skipped: on this system tunnels have sockets only");
+        return;
+    }
+    let env = TestEnv::signed_in("ada");
+    let _background = Background(&env);
+    let run = env.bsql(&[
+        "tunnel",
+        "-d",
+        "nosuch",
+        "payments-staging",
+        "orders-staging",
+        "ledger-staging",
+    ]);
+    // The first that failed decides the exit status; the others are open.
+    assert_eq!(run.code, 68, "{run}");
+    assert_eq!(run.stdout.lines().count(), 2, "{run}");
+    let run = run.says(&[
+        "there is no database `nosuch`",
+        "cannot sign in to database `orders`",
+    ]);
+    assert!(
+        run.stdout.starts_with("payments-staging 127.0.0.1:"),
+        "{run}"
+    );
+    let tunnels = open(&env);
+    assert_eq!(tunnels.len(), 2);
+    assert_ne!(port(&tunnels[0]), port(&tunnels[1]));
+    assert_eq!(tunnels[0]["pid"], tunnels[1]["pid"], "one process");
+    env.bsql(&["stop", "ledger-staging"]).succeeds();
+    let left = open(&env);
+    assert_eq!(
+        (left.len(), &left[0]["name"]),
+        (1, &"payments-staging".into())
+    );
+    let all = env.bsql(&["tunnel", "-d", "nosuch"]).fails(68);
+    drop(all);
+    env.bsql(&["stop", "--all"]).succeeds();
+    env.bsql(&["stop", "--all"])
+        .succeeds()
+        .says(&["no tunnel is open"]);
+}
+
+#[test]
+fn in_the_foreground_until_ctrl_c() {
+    let env = TestEnv::signed_in("ada");
+    for (signal, code) in [(Signal::INT, 130), (Signal::TERM, 143)] {
+        let tunnel = env
+            .spawn(&["tunnel", "payments-staging", "--socket"])
+            .until("ready: payments-staging");
+        let socket = env.file("run/payments-staging/.s.PGSQL.5432");
+        UnixStream::connect(&socket).unwrap();
+        tunnel.signal(signal);
+        let run = tunnel.finish();
+        assert_eq!(run.code, code, "{run}");
+        assert!(!socket.exists());
+        assert!(
+            run.stderr
+                .contains("closed: payments-staging: 1 connection"),
+            "{run}"
+        );
+    }
+    let records = env.bsql(&["audit", "list", "-o", "json"]).succeeds().json();
+    assert_eq!(records["records"][3]["exit"], 143);
+    assert_eq!(left_sockets(&env), Vec::<std::path::PathBuf>::new());
+}
+
+fn left_sockets(env: &TestEnv) -> Vec<std::path::PathBuf> {
+    let mut sockets = env.sockets();
+    sockets.retain(|path| path.extension().is_none_or(|extension| extension != "lock"));
+    sockets
+}
+
+#[test]
+fn a_port_that_is_taken() {
+    if !HAS_PORTS {
+        eprintln!("skipped: on this system tunnels have sockets only");
+        return;
+    }
+    let env = TestEnv::signed_in("ada");
+    let _background = Background(&env);
+    env.bsql(&["tunnel", "-d", "payments-staging"]).succeeds();
+    let own = port(&open(&env)[0]);
+    env.bsql(&["stop", "--all"]).succeeds();
+    let thief = TcpListener::bind(("127.0.0.1", own)).unwrap();
+    env.bsql(&["tunnel", "-d", &format!("payments-staging={own}")])
+        .fails(73)
+        .says(&[
+            &format!("cannot listen on `127.0.0.1:{own}`"),
+            "another program listens there",
+        ]);
+    // The notice is the background process's, and so in its log.
+    env.bsql(&["tunnel", "-d", "payments-staging"]).succeeds();
+    assert_ne!(port(&open(&env)[0]), own);
+    let logs = env.bsql(&["logs", "payments-staging"]).succeeds();
+    let notice = format!("port {own} of `payments-staging` is taken by another program");
+    assert!(logs.stdout.contains(&notice), "{logs}");
+    env.bsql(&["stop", "--all"]).succeeds();
+    drop(thief);
+    env.bsql(&["tunnel", "-d", "payments-staging"]).succeeds();
+    assert_eq!(port(&open(&env)[0]), own, "its own again");
+    env.bsql(&["stop", "--all"]).succeeds();
+
+    env.edit_config(|text| format!("tunnel.ports = \"{own}-{own}\"\n{text}"));
+    env.bsql(&["tunnel", "-d", "payments-staging"]).succeeds();
+    env.bsql(&["tunnel", "-d", "ledger-staging"])
+        .fails(73)
+        .says(&[
+            &format!("none of the ports {own}-{own} is free"),
+            "--socket",
+        ]);
+    env.edit_config(|text| text.replace(&format!("{own}-{own}"), "many"));
+    env.bsql(&["tunnel", "ledger-staging"])
+        .fails(78)
+        .says(&["`many` is not a range of ports"]);
+}
+
+#[test]
+fn where_and_how_can_be_said() {
+    if !HAS_PORTS {
+        eprintln!("skipped: on this system tunnels have sockets only");
+        return;
+    }
+    let env = TestEnv::signed_in("ada");
+    let dir = env.file("mine");
+    let place = format!("payments-staging={}/.s.PGSQL.5433", dir.display());
+    let tunnel = env.spawn(&["tunnel", &place]).until("ready");
+    UnixStream::connect(dir.join(".s.PGSQL.5433")).unwrap();
+    tunnel.signal(Signal::INT);
+    tunnel.finish();
+    assert!(!dir.exists());
+    for (wrong, why) in [
+        ("payments-staging=x", "expected a port or an absolute path"),
+        ("=5433", "expected a name"),
+    ] {
+        env.bsql(&["tunnel", wrong]).fails(64).says(&[why]);
+    }
+    env.bsql(&["tunnel", "payments-staging=5433", "--socket"])
+        .fails(64);
+    env.bsql(&["tunnel", "payments-staging", "--http", "0.0.0.0:9"])
+        .fails(64)
+        .says(&["other machines could reach", "--http-public"]);
+    let memory = ["--store", "memory", "tunnel", "-d", "payments-staging"];
+    env.bsql(&memory)
+        .fails(64)
+        .says(&["ends with this process"]);
+}
+
+#[test]
+fn it_ends_by_itself() {
+    let env = TestEnv::signed_in("ada");
+    for (limit, why) in [
+        ("--ttl=300ms", "its time is over"),
+        ("--idle-timeout=300ms", "nobody was connected"),
+    ] {
+        let run = env
+            .bsql(&["tunnel", "payments-staging", "--socket", limit])
+            .succeeds();
+        assert!(
+            run.stderr
+                .contains(&format!("closed: payments-staging, {why}")),
+            "{run}"
+        );
+    }
+}
+
+#[test]
+fn at_most_so_many_connections() {
+    let Some(psql) = psql() else {
+        eprintln!("skipped: this machine has no psql");
+        return;
+    };
+    let env = TestEnv::signed_in("ada");
+    let limit = [
+        "tunnel",
+        "payments-staging",
+        "--socket",
+        "--max-connections",
+        "1",
+    ];
+    let tunnel = env.spawn(&limit).until("ready");
+    let dir = env.file("run/payments-staging");
+    let dsn = format!("host={} dbname=payments", dir.display());
+    let mut first = Command::new(&psql)
+        .args(["-X", "-At", &dsn])
+        .env_clear()
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut stdin = first.stdin.take().unwrap();
+    stdin.write_all(b"select 'here';\n").unwrap();
+    let mut here = [0; 4];
+    first
+        .stdout
+        .as_mut()
+        .unwrap()
+        .read_exact(&mut here)
+        .unwrap();
+    assert_eq!(&here, b"here");
+    let second = Command::new(&psql)
+        .args(["-X", &dsn, "-c", "select 1"])
+        .env_clear()
+        .output()
+        .unwrap();
+    let said = String::from_utf8(second.stderr).unwrap();
+    assert!(said.contains("at most 1 connections at a time"), "{said}");
+    drop(stdin);
+    first.wait().unwrap();
+    wait_until(|| open(&env)[0]["connections"]["open"] == 0);
+    assert_eq!(ask(&psql, &dsn, "select 2"), "2");
+    tunnel.signal(Signal::INT);
+    tunnel.finish();
+}
+
+#[test]
+fn it_outlives_a_dial_that_failed() {
+    let Some(psql) = psql() else {
+        eprintln!("skipped: this machine has no psql");
+        return;
+    };
+    let env = TestEnv::in_world(World::own()).sign_in("ada");
+    let _background = Background(&env);
+    env.bsql(&["tunnel", "-d", "payments-staging", "--socket"])
+        .succeeds();
+    let dsn = format!(
+        "host={} dbname=payments",
+        env.file("run/payments-staging").display()
+    );
+    let refused = || {
+        let output = Command::new(&psql)
+            .args(["-X", &dsn, "-c", "select 1"])
+            .env_clear()
+            .output()
+            .unwrap();
+        assert!(!output.status.success());
+        String::from_utf8(output.stderr).unwrap()
+    };
+    env.world().break_with(bsql::sandbox::faults::Faults {
+        certificate_of: Some("acme-staging:europe-west1:orders".to_owned()),
+        ..Default::default()
+    });
+    let said = refused();
+    assert!(said.contains("FATAL:  bsql: what answers at"), "{said}");
+    assert!(said.contains("HINT:  do not go on"), "{said}");
+    env.world()
+        .break_with(bsql::sandbox::faults::Faults::default());
+    assert_eq!(ask(&psql, &dsn, "select 1"), "1");
+    assert_eq!(open(&env)[0]["connections"]["failed"], 1);
+}
+
+#[test]
+fn it_waits_for_what_cannot_be_reached_yet() {
+    let env = TestEnv::in_world(World::own()).sign_in("ada");
+    env.world().break_with(bsql::sandbox::faults::Faults {
+        admin_status: Some(503),
+        ..Default::default()
+    });
+    let tunnel = env
+        .spawn(&["tunnel", "payments-staging", "--socket", "--wait"])
+        .until("trying again in 1 s");
+    env.world()
+        .break_with(bsql::sandbox::faults::Faults::default());
+    let tunnel = tunnel.until("ready: payments-staging");
+    tunnel.signal(Signal::INT);
+    tunnel.finish();
+}
+
+fn kill(pid: u64) {
+    let pid = rustix::process::Pid::from_raw(i32::try_from(pid).unwrap()).unwrap();
+    rustix::process::kill_process(pid, Signal::KILL).unwrap();
+}
+
+#[test]
+fn a_process_that_was_killed_is_in_nobodys_way() {
+    let env = TestEnv::signed_in("ada");
+    let _background = Background(&env);
+    env.bsql(&["tunnel", "-d", "payments-staging", "--socket"])
+        .succeeds();
+    let socket = env.file("run/payments-staging/.s.PGSQL.5432");
+    kill(open(&env)[0]["pid"].as_u64().unwrap());
+    wait_until(|| UnixStream::connect(&socket).is_err());
+    assert!(socket.exists(), "it had no time to tidy up");
+    assert_eq!(open(&env).len(), 0);
+    env.bsql(&["tunnel", "-d", "payments-staging", "--socket"])
+        .succeeds();
+    UnixStream::connect(&socket).unwrap();
+}
+
+/// Whoever starts it in the background and dies before it is ready leaves nobody who would end it.
+#[test]
+fn a_parent_that_was_killed_leaves_no_orphan() {
+    let env = TestEnv::in_world(World::own()).sign_in("ada");
+    let _background = Background(&env);
+    env.world().break_with(bsql::sandbox::faults::Faults {
+        admin_status: Some(503),
+        ..Default::default()
+    });
+    let mut parent = env
+        .command(&["tunnel", "-d", "payments-staging", "--socket", "--wait"])
+        .spawn()
+        .unwrap();
+    let log = env.file("state/tunnels/payments-staging.log");
+    let said = || std::fs::read_to_string(&log).unwrap_or_default();
+    wait_until(|| said().contains("trying again"));
+    kill(parent.id().into());
+    parent.wait().unwrap();
+    wait_until(|| said().contains("the process that started this one has gone"));
+    env.world()
+        .break_with(bsql::sandbox::faults::Faults::default());
+    assert_eq!(open(&env).len(), 0);
+    wait_until(|| {
+        env.bsql(&["tunnel", "payments-staging", "--socket", "--ttl", "1ms"])
+            .code
+            == 0
+    });
+}
+
+/// It must hold neither the terminal nor the pipes of whoever started it.
+#[test]
+fn nothing_of_its_parents_is_held() {
+    let env = TestEnv::signed_in("ada");
+    let _background = Background(&env);
+    // `output` reads to the end of both pipes: it would hang.
+    let Run { code, .. } = env.bsql(&["tunnel", "-d", "payments-staging", "--socket"]);
+    assert_eq!(code, 0);
+    #[cfg(target_os = "linux")]
+    {
+        let pid = open(&env)[0]["pid"].as_u64().unwrap();
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+        let fields: Vec<&str> = stat.rsplit(") ").next().unwrap().split(' ').collect();
+        let (session, terminal) = (fields[3], fields[4]);
+        assert_eq!(session, pid.to_string(), "a session of its own");
+        assert_eq!(terminal, "0");
+    }
+}
+
+#[test]
+fn health_and_metrics() {
+    let env = TestEnv::signed_in("ada");
+    let tunnel = env
+        .spawn(&["tunnel", "payments-staging", "--socket", "--http", "0"])
+        .until("/metrics");
+    let (tunnel, address) = {
+        let said = tunnel.said().to_owned();
+        let line = said.lines().find(|line| line.contains("/health")).unwrap();
+        let address = line
+            .trim_start_matches("http://")
+            .split('/')
+            .next()
+            .unwrap();
+        (tunnel.until("ready"), address.to_owned())
+    };
+    let get = |path: &str| {
+        let mut stream = TcpStream::connect(&address).unwrap();
+        write!(
+            stream,
+            "GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+        )
+        .unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        answer
+    };
+    assert!(get("/health").contains("{\"open\":[\"payments-staging\"],\"version\":1}"));
+    assert!(get("/metrics").contains("bsql_tunnel_connections_open{database=\"payments-staging\""));
+    tunnel.signal(Signal::INT);
+    tunnel.finish();
+}
