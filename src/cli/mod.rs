@@ -8,6 +8,7 @@ mod config;
 mod connect;
 mod dsn;
 mod env;
+mod exec;
 mod freshness;
 mod init;
 mod lint;
@@ -20,6 +21,7 @@ mod report;
 #[cfg(feature = "sandbox")]
 mod sandbox;
 mod show;
+mod token;
 mod tunnel;
 mod whoami;
 
@@ -97,12 +99,14 @@ enum Command {
     Show(show::ShowArgs),
     Connect(connect::ConnectArgs),
     Query(query::QueryArgs),
+    Exec(exec::ExecArgs),
     Tunnel(tunnel::TunnelArgs),
     Ps(tunnel::PsArgs),
     Stop(tunnel::StopArgs),
     Logs(tunnel::LogsArgs),
     Env(env::EnvArgs),
     Dsn(dsn::DsnArgs),
+    Token(token::TokenArgs),
     Audit(audit::AuditArgs),
     Lint(lint::LintArgs),
     Init(init::InitArgs),
@@ -141,12 +145,14 @@ impl Command {
             Self::Show(args) => show::run(args, app, ui).await,
             Self::Connect(args) => connect::run(args, app, ui).await,
             Self::Query(args) => query::run(args, app, ui).await,
+            Self::Exec(args) => exec::run(args, app, ui).await,
             Self::Tunnel(args) => tunnel::tunnel(args, app, ui).await,
             Self::Ps(args) => tunnel::ps(args, app, ui).await,
             Self::Stop(args) => tunnel::stop(args, app, ui).await,
             Self::Logs(args) => tunnel::logs(&args, app, ui),
             Self::Env(args) => env::run(args, app, ui).await,
             Self::Dsn(args) => dsn::run(args, app, ui).await,
+            Self::Token(args) => token::run(args, app, ui).await,
             Self::Audit(args) => audit::run(args, app, ui),
             Self::Lint(args) => lint::run(args, app, ui).await,
             Self::Init(args) => init::run(args, app, ui).await,

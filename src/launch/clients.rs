@@ -96,9 +96,17 @@ const PREFERENCES: [&str; 8] = [
 
 /// Every other `PG…` is dropped, known or not: a new one must not lead astray before bsql has heard of it.
 fn is_passed_on(name: &OsStr) -> bool {
+    let ours = name
+        .to_string_lossy()
+        .to_ascii_uppercase()
+        .starts_with("BSQL_");
+    !leads_astray(name) && !ours
+}
+
+/// Whether a variable may lead a client elsewhere than to the tunnel.
+pub fn leads_astray(name: &OsStr) -> bool {
     let name = name.to_string_lossy().to_ascii_uppercase();
-    let elsewhere = name.starts_with("PG") && !PREFERENCES.contains(&name.as_str());
-    !elsewhere && !name.starts_with("BSQL_")
+    name.starts_with("PG") && !PREFERENCES.contains(&name.as_str())
 }
 
 fn libpq_environment(login: &Login, endpoint: &Endpoint) -> [(&'static str, OsString); 7] {

@@ -8,7 +8,9 @@ mod coordinates;
 mod programs;
 mod psql;
 mod run;
+mod through;
 
-pub use clients::{Client, Login};
+pub use clients::{Client, Login, leads_astray};
 pub use coordinates::{Coordinates, Protocol};
 pub use run::run;
+pub use through::run_through;

@@ -13,6 +13,8 @@ mod config;
 mod connect;
 mod credentials;
 mod docs;
+mod endpoint;
+mod exec;
 mod identity;
 mod lint;
 mod listing;
