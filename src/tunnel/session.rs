@@ -467,7 +467,7 @@ mod tests {
             let meter = Meter::default();
             client.write_all(&packet).await.unwrap();
             drop(database);
-            let outcome = run(local, &dialer, &ada, Some(7), &meter).await;
+            let outcome = run(local, &dialer, &ada, Some(7), &meter, &Arc::default()).await;
             let mut answer = Vec::new();
             client.read_to_end(&mut answer).await.unwrap();
             match code {
