@@ -213,28 +213,26 @@ fn pretty(value: &Value) -> Result<String> {
 /// `file:line:column: severity[rule]: message`, the line with the place marked, and what to do.
 fn as_text(finding: &Finding) -> String {
     let span = finding.span;
-    let mut text = format!(
-        "{}:{}:{}: {}[{}]: {}\n",
+    // A line that was cut short has no place to mark.
+    let place = if span.end.column <= finding.line.chars().count() + 1 {
+        let number = span.start.line.to_string();
+        let gap = " ".repeat(number.len());
+        let before = " ".repeat(span.start.column - 1);
+        let marks = "^".repeat(span.end.column - span.start.column);
+        format!("  {number} | {}\n  {gap} | {before}{marks}\n", finding.line)
+    } else {
+        String::new()
+    };
+    format!(
+        "{}:{}:{}: {}[{}]: {}\n{place}  fix: {}\n",
         printable(&finding.file),
         span.start.line,
         span.start.column,
         finding.rule.severity.name(),
         finding.rule.id,
-        finding.message
-    );
-    // A line that was cut short has no place to mark.
-    if span.end.column <= finding.line.chars().count() + 1 {
-        let number = span.start.line.to_string();
-        let gap = " ".repeat(number.len());
-        let before = " ".repeat(span.start.column - 1);
-        let marks = "^".repeat(span.end.column - span.start.column);
-        text.push_str(&format!(
-            "  {number} | {}\n  {gap} | {before}{marks}\n",
-            finding.line
-        ));
-    }
-    text.push_str(&format!("  fix: {}\n", finding.fix));
-    text
+        finding.message,
+        finding.fix
+    )
 }
 
 fn as_json(report: &Report) -> Value {

@@ -10,7 +10,7 @@ use super::finding::{
 use super::form::is_placeholder;
 use super::{secrets, shown};
 use crate::catalog::{Conventions, Entity};
-use crate::cloudsql::{Engine, InstanceConnectionName, InstanceLocator, IpType};
+use crate::cloudsql::{Engine, InstanceConnectionName, InstanceDnsName, InstanceLocator, IpType};
 use crate::target::{
     DATABASE, DatabaseTarget, ENGINE, IMPORTED_PROJECT, IMPORTED_VERSION, INSTANCE, IP_TYPE,
     PROJECT,
@@ -202,7 +202,7 @@ struct Said<'a> {
     span: Span,
 }
 
-impl<'a> View<'a> {
+impl View<'_> {
     /// The annotation as it is written for this environment.
     fn said<'v>(&'v self, key: &str, document: &Document<'_>) -> Option<Said<'v>> {
         let value = self.entity.annotation(key)?;
@@ -260,12 +260,12 @@ impl<'a> View<'a> {
                     if !secrets::has_any(said.value) {
                         message = format!("{message}: {}", shown(&error.causes().join(", ")));
                     }
-                    document.add(
-                        &INSTANCE_MALFORMED,
-                        said.span,
-                        message,
-                        "write `project:region:instance`, as `gcloud sql instances describe` shows it",
-                    );
+                    let fix = if said.value.parse::<InstanceDnsName>().is_ok() {
+                        "write `project:region:instance`; DNS names are for the command line"
+                    } else {
+                        "write `project:region:instance`, as `gcloud sql instances describe` shows it"
+                    };
+                    document.add(&INSTANCE_MALFORMED, said.span, message, fix);
                 }
             }
         }

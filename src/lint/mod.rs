@@ -17,7 +17,7 @@ pub use sarif::sarif;
 
 use std::collections::BTreeMap;
 
-use crate::catalog::{Conventions, EntityRef};
+use crate::catalog::{Conventions, Entity, EntityRef};
 use crate::error::printable;
 use document::{Document, Found};
 use finding::{
@@ -150,7 +150,7 @@ impl Linter {
         }
         let mut document = Document::new(root);
         let entity = document.entity();
-        let entity_ref = entity.as_ref().map(|entity| entity.entity_ref());
+        let entity_ref = entity.as_ref().map(Entity::entity_ref);
         if let Some(entity) = &entity {
             self.report.entities += 1;
             if database::check(&mut document, entity, &self.conventions) {

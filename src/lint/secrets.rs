@@ -80,7 +80,7 @@ pub(super) fn hide(text: &str) -> String {
         in_key |= line.contains(KEY_BEGINS) && line.contains("PRIVATE KEY");
         let ranges = if in_key {
             let indent = line.len() - line.trim_start().len();
-            vec![indent..line.trim_end().len().max(indent)]
+            std::iter::once(indent..line.trim_end().len().max(indent)).collect()
         } else {
             find(line)
         };

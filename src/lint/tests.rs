@@ -138,6 +138,13 @@ const CASES: &[Case] = &[
     ),
     (
         NAME,
+        "0123456789ab.3xample.europe-west1.sql.goog",
+        &["6:40 instance-malformed"],
+        "no colons",
+        "DNS names are for the command line",
+    ),
+    (
+        NAME,
         "acme staging:eu/west:payments",
         &["6:40 instance-malformed"],
         "the project cannot be `acme staging`, the region cannot be `eu/west`",

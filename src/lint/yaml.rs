@@ -408,12 +408,13 @@ mod tests {
 
     #[test]
     fn bombs_do_not_go_off() {
-        let mut bomb = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n".to_owned();
-        for level in 1..30 {
+        let mut bomb = vec!["a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n".to_owned()];
+        bomb.extend((1..30).map(|level| {
             let below = format!("*a{}", level - 1);
             let below = [below.as_str(); 10].join(", ");
-            bomb.push_str(&format!("a{level}: &a{level} [{below}]\n"));
-        }
+            format!("a{level}: &a{level} [{below}]\n")
+        }));
+        let bomb = bomb.concat();
         let deep = "- ".repeat(200_000);
         let flow = "[".repeat(200_000);
         let maps = "? ".repeat(200_000);
