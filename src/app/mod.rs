@@ -4,6 +4,7 @@ mod backstage;
 mod google;
 mod sessions;
 
+pub(crate) use backstage::CatalogTokens;
 pub(crate) use google::{GoogleCredentials, InstanceDialer};
 
 use std::io::BufReader;
@@ -15,6 +16,7 @@ use rustls::pki_types::pem::PemObject as _;
 
 use crate::audit::AuditLog;
 use crate::auth::{StoreChoice, TokenStore};
+use crate::catalog::Usage;
 use crate::clock::Clock;
 use crate::config::{Aliases, Environment, Paths, Profile, ProfileName, Settings};
 use crate::error::{ErrorKind, Result, ResultExt as _};
@@ -184,6 +186,11 @@ impl App {
         Err(missing.unwrap_or_else(|| {
             ErrorKind::Config.error("the key `clients.postgres` names no program")
         }))
+    }
+
+    /// Which of the profile's databases are used most on this machine.
+    pub(crate) fn usage(&self, profile: &Profile) -> Usage {
+        Usage::new(&self.paths.state, profile.name.as_str(), self.clock)
     }
 
     /// This machine's audit log.

@@ -3,13 +3,14 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::named::{Candidates, NamingArgs, candidates, choose, say_note};
 use crate::app::{App, GoogleCredentials, InstanceDialer};
 use crate::audit::Access;
 use crate::auth::{Claims, Session};
-use crate::catalog::find_database;
+use crate::catalog::{Freshness, Usage};
 use crate::cloudsql::{
-    ClientKey, Connection as Stream, CredentialSource, Engine, InstanceConnectionName,
-    InstanceDnsName, IpType, Scope, database_user,
+    ClientKey, Connection as Stream, CredentialSource, Engine, InstanceConnectionName, IpType,
+    Scope, database_user,
 };
 use crate::config::Profile;
 use crate::error::{Error, ErrorKind, Result};
@@ -19,7 +20,7 @@ use crate::tunnel::Dial as _;
 use crate::ui::Ui;
 
 /// What a command wants to reach, and how.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub(super) struct Wanted<'a> {
     /// As typed.
     pub(super) name: &'a str,
@@ -47,6 +48,46 @@ pub(super) struct Reached {
     /// For the audit.
     pub(super) access: Access,
     timings: Timings,
+    /// How to find it once more, if it was found in what is kept of the catalog: that may be out of date.
+    again: Option<Again>,
+    usage: Usage,
+}
+
+/// What was wanted, to ask for it once more.
+#[derive(Debug, Clone)]
+struct Again {
+    name: String,
+    database: Option<String>,
+    user: Option<String>,
+    read_only: bool,
+    reason: Option<String>,
+    command: &'static str,
+    naming: NamingArgs,
+}
+
+impl Again {
+    fn new(wanted: &Wanted<'_>, naming: &NamingArgs, entity: String) -> Self {
+        Self {
+            name: entity,
+            database: wanted.database.map(str::to_owned),
+            user: wanted.user.map(str::to_owned),
+            read_only: wanted.read_only,
+            reason: wanted.reason.map(str::to_owned),
+            command: wanted.command,
+            naming: naming.clone(),
+        }
+    }
+
+    fn wanted(&self) -> Wanted<'_> {
+        Wanted {
+            name: &self.name,
+            database: self.database.as_deref(),
+            user: self.user.as_deref(),
+            read_only: self.read_only,
+            reason: self.reason.as_deref(),
+            command: self.command,
+        }
+    }
 }
 
 /// How long each step took.
@@ -68,6 +109,42 @@ const SLOW: Duration = Duration::from_secs(3);
 
 /// Who, what, where, how: everything but the first packet to the instance.
 pub(super) async fn reach(wanted: &Wanted<'_>, app: &App, ui: &mut Ui) -> Result<Reached> {
+    reach_named(wanted, &NamingArgs::default(), app, ui).await
+}
+
+/// [`reach`], with what the command line says of how the name is to be taken.
+///
+/// What is kept of the catalog may be out of date: when Google does not know the instance, Backstage is asked once.
+pub(super) async fn reach_named(
+    wanted: &Wanted<'_>,
+    naming: &NamingArgs,
+    app: &App,
+    ui: &mut Ui,
+) -> Result<Reached> {
+    let mut again = None;
+    match reach_once(wanted, naming, naming.freshness(), &mut again, app, ui).await {
+        Err(error) if error.kind() == ErrorKind::NotFound => match again {
+            Some(again) => {
+                tracing::info!(%error, "asks Backstage anew: what is kept may be out of date");
+                let wanted = again.wanted();
+                reach_once(&wanted, naming, Freshness::Refresh, &mut None, app, ui).await
+            }
+            None => Err(error),
+        },
+        Ok(reached) => Ok(Reached { again, ..reached }),
+        Err(error) => Err(error),
+    }
+}
+
+/// `again` is set when the name was found in what is kept.
+async fn reach_once(
+    wanted: &Wanted<'_>,
+    naming: &NamingArgs,
+    freshness: Freshness,
+    again: &mut Option<Again>,
+    app: &App,
+    ui: &mut Ui,
+) -> Result<Reached> {
     // On its own thread from now on: it takes longer than everything before it is needed.
     let key = ClientKey::generate_in_background();
     let profile = app.profile(ui)?;
@@ -75,14 +152,16 @@ pub(super) async fn reach(wanted: &Wanted<'_>, app: &App, ui: &mut Ui) -> Result
     let mut timings = Timings::default();
 
     let start = Instant::now();
-    let claims = signed_in(&session, app, &profile, ui).await?;
+    let claims = naming
+        .person(&session, signed_in(&session, app, &profile, ui))
+        .await?;
     timings.add("session", start);
 
     let start = Instant::now();
     let credentials = app.credentials(&profile, &session)?;
-    let finding = find(wanted.name, app, &profile, &session, &*credentials);
+    let finding = candidates(wanted.name, naming, freshness, app, &profile, &session);
     // The tokens will be needed whatever the name stands for. If they fail, dialling says so.
-    let target = ui
+    let found = ui
         .wait(
             "asking Backstage",
             app.shutdown()
@@ -90,6 +169,34 @@ pub(super) async fn reach(wanted: &Wanted<'_>, app: &App, ui: &mut Ui) -> Result
         )
         .await?;
     timings.add("catalog", start);
+    let target = match found {
+        Candidates::Instance(target) => target,
+        Candidates::Entities(found, conventions) => {
+            let found = choose(
+                wanted.name,
+                found,
+                &conventions,
+                wanted.command,
+                app,
+                &profile,
+                ui,
+            )
+            .await?;
+            say_note(&found, freshness, ui);
+            if found.from_cache && freshness == Freshness::Usual {
+                let mut entity = found.value.entity_ref().to_string();
+                // A component may say itself where its databases are, one for each environment.
+                if let Some(environment) = (found.value.is_kind("component"))
+                    .then(|| conventions.environments.of(&found.value))
+                    .flatten()
+                {
+                    entity = format!("{entity}@{environment}");
+                }
+                *again = Some(Again::new(wanted, naming, entity));
+            }
+            DatabaseTarget::from_entity(&found.value, &conventions)?
+        }
+    };
 
     let engine = target.engine.unwrap_or(Engine::Postgres);
     if engine != Engine::Postgres {
@@ -169,39 +276,77 @@ pub(super) async fn reach(wanted: &Wanted<'_>, app: &App, ui: &mut Ui) -> Result
         user_type,
         access,
         timings,
+        again: None,
+        usage: app.usage(&profile),
     })
 }
 
 impl Reached {
     /// Logs in once. A refusal is recorded, and said in words that lead on.
-    pub(super) async fn open(&mut self, app: &App, ui: &Ui) -> Result<Connection<Stream>> {
-        let start = Instant::now();
-        let dialing = app.shutdown().or_interrupted(self.dialer.dial());
-        let result = match ui
-            .wait("opening the connection to the instance", dialing)
-            .await
-        {
-            Ok(stream) => {
-                self.timings.add("instance", start);
-                let start = Instant::now();
-                let opening = app
-                    .shutdown()
-                    .or_interrupted(Connection::open(stream, &self.login));
-                let opened = ui.wait("logging in to the database", opening).await;
-                self.timings.add("login", start);
-                opened
+    pub(super) async fn open(&mut self, app: &App, ui: &mut Ui) -> Result<Connection<Stream>> {
+        let result = match self.try_open(app, ui).await {
+            Err(error)
+                if error.kind() == ErrorKind::NotFound && self.find_again(app, ui).await? =>
+            {
+                self.try_open(app, ui).await
             }
-            Err(error) => Err(error),
+            result => result,
         };
         self.say_timings(ui);
         match result {
-            Ok(connection) => Ok(connection),
+            Ok(connection) => {
+                if let Some(entity_ref) = &self.target.entity_ref {
+                    self.usage.record(entity_ref);
+                }
+                Ok(connection)
+            }
             Err(error) => {
                 let error = self.explained(error);
                 app.audit().refused(self.access.clone(), &error)?;
                 Err(error)
             }
         }
+    }
+
+    /// Asks Backstage, if what is kept of it was gone by. False when that says the same: then the instance is gone.
+    async fn find_again(&mut self, app: &App, ui: &mut Ui) -> Result<bool> {
+        let Some(again) = self.again.take() else {
+            return Ok(false);
+        };
+        tracing::info!("asks Backstage anew: what is kept may be out of date");
+        let wanted = again.wanted();
+        let found = reach_once(
+            &wanted,
+            &again.naming,
+            Freshness::Refresh,
+            &mut None,
+            app,
+            ui,
+        )
+        .await?;
+        if found.instance == self.instance {
+            return Ok(false);
+        }
+        let statement_timeout = self.login.statement_timeout;
+        *self = found;
+        self.login.statement_timeout = statement_timeout;
+        Ok(true)
+    }
+
+    async fn try_open(&mut self, app: &App, ui: &Ui) -> Result<Connection<Stream>> {
+        let start = Instant::now();
+        let dialing = app.shutdown().or_interrupted(self.dialer.dial());
+        let stream = ui
+            .wait("opening the connection to the instance", dialing)
+            .await?;
+        self.timings.add("instance", start);
+        let start = Instant::now();
+        let opening = app
+            .shutdown()
+            .or_interrupted(Connection::open(stream, &self.login));
+        let opened = ui.wait("logging in to the database", opening).await;
+        self.timings.add("login", start);
+        opened
     }
 
     /// Adds to the database's refusal what only bsql knows: the instance, and who can help.
@@ -284,36 +429,4 @@ async fn warm_up(credentials: &impl CredentialSource) {
     for failed in [admin.err(), login.err()].into_iter().flatten() {
         tracing::debug!(error = %failed, "a token will be asked for again");
     }
-}
-
-/// The instance that somebody named without the catalog: by its connection name, or by its DNS name, for which Google is
-/// asked.
-pub(super) async fn named_directly(
-    name: &str,
-    app: &App,
-    profile: &Profile,
-    credentials: &impl CredentialSource,
-) -> Result<Option<DatabaseTarget>> {
-    if let Ok(dns_name) = name.parse::<InstanceDnsName>() {
-        let token = credentials.access_token(Scope::Admin).await?;
-        let found = app.sql_admin(profile)?.resolve(&token, &dns_name).await?;
-        return Ok(DatabaseTarget::from_connection_name(&found.to_string()));
-    }
-    Ok(DatabaseTarget::from_connection_name(name))
-}
-
-/// The target of a name: the name of an instance is one itself, everything else is in the catalog.
-async fn find(
-    name: &str,
-    app: &App,
-    profile: &Profile,
-    session: &Session,
-    credentials: &impl CredentialSource,
-) -> Result<DatabaseTarget> {
-    if let Some(target) = named_directly(name, app, profile, credentials).await? {
-        return Ok(target);
-    }
-    let catalog = app.catalog(profile, session)?;
-    let entity = find_database(&catalog, name).await?;
-    DatabaseTarget::from_entity(&entity, catalog.conventions())
 }

@@ -3,9 +3,12 @@
 use std::ffi::OsString;
 use std::time::Duration;
 
+use clap_complete::engine::ArgValueCompleter;
 use tokio_util::sync::CancellationToken;
 
-use super::access::{Reached, Wanted, reach};
+use super::access::{Reached, Wanted, reach_named};
+use super::complete;
+use super::named::NamingArgs;
 use super::query::{Format, print_rows};
 use crate::app::App;
 use crate::audit::Outcome;
@@ -18,7 +21,10 @@ use crate::ui::Ui;
 #[derive(Debug, clap::Args)]
 pub(crate) struct ConnectArgs {
     /// A name from the catalog, project:region:instance, or an instance's DNS name
+    #[arg(add = ArgValueCompleter::new(complete::databases))]
     name: String,
+    #[command(flatten)]
+    naming: NamingArgs,
     /// The database, if not the one in the catalog
     #[arg(short, long)]
     database: Option<String>,
@@ -62,7 +68,7 @@ pub(crate) async fn run(args: ConnectArgs, app: &App, ui: &mut Ui) -> Result<u8>
         reason: args.reason.as_deref(),
         command: "connect",
     };
-    let mut reached = reach(&wanted, app, ui).await?;
+    let mut reached = reach_named(&wanted, &args.naming, app, ui).await?;
     if args.dry_run {
         let access = &reached.access;
         ui.print(&format!(

@@ -15,6 +15,8 @@ mod lint;
 mod login;
 mod logout;
 mod ls;
+mod named;
+mod pick;
 mod profile;
 mod query;
 mod report;
@@ -24,6 +26,7 @@ mod show;
 mod token;
 mod tunnel;
 mod whoami;
+mod yaml;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -174,6 +177,8 @@ pub(crate) enum Output {
     Wide,
     /// For programs
     Json,
+    /// For programs and people
+    Yaml,
     /// For spreadsheets
     Csv,
     /// One name a line
@@ -187,6 +192,8 @@ pub(crate) enum OutputOne {
     Text,
     /// For programs
     Json,
+    /// For programs and people
+    Yaml,
 }
 
 impl Output {
@@ -225,19 +232,29 @@ pub(crate) fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         quiet: cli.global.quiet,
         no_input: cli.global.no_input,
         color: color(cli.global.color, &environment),
+        hyperlinks: shows_links(&environment),
     });
-    let Some(command) = cli.command else {
+    // Without a command and with a person: they choose a database.
+    if cli.command.is_none() && !ui.can_ask() {
         ui.must_say(&Cli::command().render_help().to_string());
         return ErrorKind::Usage.code().into();
-    };
-    let style = command.error_style();
-    let code = run(cli.global, command, environment, &mut ui)
+    }
+    let style = cli
+        .command
+        .as_ref()
+        .map_or(Style::Text, Command::error_style);
+    let code = run(cli.global, cli.command, environment, &mut ui)
         .unwrap_or_else(|error| report::report(&error, style, &ui));
     code.into()
 }
 
-fn run(global: GlobalArgs, command: Command, environment: Environment, ui: &mut Ui) -> Result<u8> {
-    let background = matches!(&command, Command::Tunnel(args) if args.is_in_background());
+fn run(
+    global: GlobalArgs,
+    command: Option<Command>,
+    environment: Environment,
+    ui: &mut Ui,
+) -> Result<u8> {
+    let background = matches!(&command, Some(Command::Tunnel(args)) if args.is_in_background());
     log(
         global.verbose,
         background,
@@ -253,11 +270,29 @@ fn run(global: GlobalArgs, command: Command, environment: Environment, ui: &mut 
         let shutdown =
             Shutdown::on_signals().or_fail(ErrorKind::Internal, || "cannot listen for signals")?;
         let app = App::new(environment, global.profile, global.store, shutdown)?;
-        command.run(&app, ui).await
+        match command {
+            Some(command) => command.run(&app, ui).await,
+            None => pick_and_connect(&app, ui).await,
+        }
     });
     // A thread that is stuck in a name look-up must not hold the prompt.
     runtime.shutdown_timeout(Duration::from_millis(100));
     result
+}
+
+/// Bare `bsql`: as if the name of the database that was chosen had been typed.
+async fn pick_and_connect(app: &App, ui: &mut Ui) -> Result<u8> {
+    let Some(name) = pick::run(app, ui).await? else {
+        return Ok(0);
+    };
+    let cli = Cli::try_parse_from(["bsql", "connect", &name])
+        .or_fail(ErrorKind::Internal, || {
+            format!("cannot connect to `{name}`")
+        })?;
+    match cli.command {
+        Some(command) => command.run(app, ui).await,
+        None => unreachable!("the command line has a command"),
+    }
 }
 
 /// `NO_COLOR` and `CLICOLOR_FORCE` as in no-color.org and bixense.com/clicolors.
@@ -273,8 +308,47 @@ fn color(flag: Color, environment: &Environment) -> Option<bool> {
         {
             Some(true)
         }
+        Color::Auto if environment.text("TERM") == Some("dumb") => Some(false),
         Color::Auto => None,
     }
+}
+
+/// Whether the terminal shows links. There is no way to ask one, so these are those that are known to, by what they put
+/// into the environment; `FORCE_HYPERLINK` decides otherwise, as it does in other programs.
+fn shows_links(environment: &Environment) -> bool {
+    let text = |name| environment.text(name).unwrap_or_default();
+    if let Some(forced) = environment.text("FORCE_HYPERLINK") {
+        return forced != "0";
+    }
+    let term = text("TERM");
+    // Between the terminal and the program, these may or may not pass them on.
+    if matches!(term, "dumb" | "linux") || term.starts_with("screen") || term.starts_with("tmux") {
+        return false;
+    }
+    let programs = [
+        "iTerm.app",
+        "WezTerm",
+        "vscode",
+        "ghostty",
+        "Hyper",
+        "Tabby",
+        "WarpTerminal",
+    ];
+    let terms = [
+        "xterm-kitty",
+        "xterm-ghostty",
+        "alacritty",
+        "foot",
+        "foot-extra",
+        "contour",
+    ];
+    programs.contains(&text("TERM_PROGRAM"))
+        || terms.contains(&term)
+        || ["WT_SESSION", "KITTY_WINDOW_ID", "KONSOLE_VERSION", "DOMTERM"]
+            .iter()
+            .any(|name| environment.text(name).is_some())
+        // GNOME's terminals count their version as 5004 for 0.50.4; older ones crashed on links.
+        || text("VTE_VERSION").parse().is_ok_and(|version: u32| version >= 5_004)
 }
 
 /// Logging is off by default: `-v`, `-vv` and `BSQL_LOG` turn it on, on stderr; `--log-file` keeps it. In the background
@@ -330,5 +404,35 @@ mod tests {
     #[test]
     fn the_command_line_is_well_formed() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn links_only_where_they_are_shown() {
+        for (variables, expected) in [
+            ([("TERM", "xterm-256color"), ("VTE_VERSION", "7600")], true),
+            ([("TERM", "xterm-256color"), ("VTE_VERSION", "4999")], false),
+            ([("TERM", "xterm-kitty"), ("X", "")], true),
+            (
+                [("TERM", "tmux-256color"), ("TERM_PROGRAM", "WezTerm")],
+                false,
+            ),
+            ([("TERM", "tmux-256color"), ("FORCE_HYPERLINK", "1")], true),
+            ([("TERM", "xterm-kitty"), ("FORCE_HYPERLINK", "0")], false),
+            ([("TERM", "dumb"), ("VTE_VERSION", "7600")], false),
+            ([("TERM", "xterm-256color"), ("X", "")], false),
+        ] {
+            assert_eq!(
+                shows_links(&Environment::from(variables)),
+                expected,
+                "{variables:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_dumb_terminal_has_no_colours() {
+        let dumb = Environment::from([("TERM", "dumb")]);
+        assert_eq!(color(Color::Auto, &dumb), Some(false));
+        assert_eq!(color(Color::Always, &dumb), Some(true));
     }
 }

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use serde_json::json;
 
-use super::Output;
+use super::{Output, yaml};
 use crate::app::App;
 use crate::config::{PROFILE_KEYS, ProfileName, Settings, SettingsFile};
 use crate::error::{ErrorKind, Result, ResultExt as _};
@@ -113,7 +113,7 @@ fn list(output: Output, app: &App, ui: &mut Ui) -> Result<()> {
             }
             ui.print(&lines)?;
         }
-        Output::Json => {
+        Output::Json | Output::Yaml => {
             let profiles: Vec<_> = rows
                 .iter()
                 .map(|[name, used, issuer, backstage]| {
@@ -125,7 +125,11 @@ fn list(output: Output, app: &App, ui: &mut Ui) -> Result<()> {
                     })
                 })
                 .collect();
-            let text = serde_json::to_string_pretty(&json!({ "version": 1, "profiles": profiles }))
+            let value = json!({ "version": 1, "profiles": profiles });
+            if output == Output::Yaml {
+                return ui.print(&yaml::document(&value));
+            }
+            let text = serde_json::to_string_pretty(&value)
                 .or_fail(ErrorKind::Internal, || "cannot write JSON")?;
             ui.print(&(text + "\n"))?;
         }

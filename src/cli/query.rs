@@ -5,8 +5,11 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::ValueEnum;
+use clap_complete::engine::ArgValueCompleter;
 
-use super::access::{Reached, Wanted, reach};
+use super::access::{Reached, Wanted, reach_named};
+use super::complete;
+use super::named::NamingArgs;
 use crate::app::App;
 use crate::audit::Outcome;
 use crate::cloudsql::Connection as Stream;
@@ -18,6 +21,7 @@ use crate::ui::{RowFormat, RowPrinter, Ui};
 #[derive(Debug, clap::Args)]
 pub(crate) struct QueryArgs {
     /// A name from the catalog, project:region:instance, or an instance's DNS name
+    #[arg(add = ArgValueCompleter::new(complete::databases))]
     name: String,
     /// The SQL; `-` reads it from standard input
     #[arg(required_unless_present = "file", conflicts_with = "file")]
@@ -34,6 +38,8 @@ pub(crate) struct QueryArgs {
     /// Let the server end a statement that takes longer, for example 30s or 5m
     #[arg(long, value_parser = duration)]
     timeout: Option<Duration>,
+    #[command(flatten)]
+    naming: NamingArgs,
     /// The database, if not the one in the catalog
     #[arg(short, long)]
     database: Option<String>,
@@ -104,7 +110,7 @@ pub(crate) async fn run(args: QueryArgs, app: &App, ui: &mut Ui) -> Result<u8> {
         reason: args.reason.as_deref(),
         command: "query",
     };
-    let mut reached = reach(&wanted, app, ui).await?;
+    let mut reached = reach_named(&wanted, &args.naming, app, ui).await?;
     reached.login.statement_timeout = args.timeout;
     let connection = reached.open(app, ui).await?;
     print_rows(connection, &sql, args.output, reached, app, ui).await

@@ -11,12 +11,11 @@ const GAP: usize = 2;
 pub enum Shrink {
     /// Nothing: it must be copied whole. The line is longer than the terminal if need be.
     Never,
-    /// Its texts are cut to this width if need be, once the other columns of a higher rank are. The rank decides: the
-    /// columns with the lowest number are cut first.
+    /// Its texts are cut, and then it is left out.
     To {
-        /// The lowest are cut first.
+        /// The lowest first.
         rank: u8,
-        /// Not narrower than this, unless the terminal leaves no choice.
+        /// Not narrower than this.
         width: usize,
     },
 }
@@ -26,8 +25,19 @@ pub enum Shrink {
 struct Column {
     heading: &'static str,
     shrink: Shrink,
-    /// The widest text so far, then the width it gets.
+    /// The widest text so far.
+    widest: usize,
+    /// What it gets; 0 leaves it out.
     width: usize,
+}
+
+impl Column {
+    fn rank(&self) -> Option<u8> {
+        match self.shrink {
+            Shrink::Never => None,
+            Shrink::To { rank, .. } => Some(rank),
+        }
+    }
 }
 
 /// The columns of a table and their widths.
@@ -40,6 +50,7 @@ impl Columns {
         let column = |(heading, shrink)| Column {
             heading,
             shrink,
+            widest: measure_text_width(heading),
             width: measure_text_width(heading),
         };
         Self(columns.into_iter().map(column).collect())
@@ -48,36 +59,64 @@ impl Columns {
     /// Makes room for a row.
     pub fn measure<S: AsRef<str>>(&mut self, cells: &[S]) {
         for (column, cell) in self.0.iter_mut().zip(cells) {
-            column.width = column.width.max(measure_text_width(cell.as_ref()));
+            column.widest = column.widest.max(measure_text_width(cell.as_ref()));
+            column.width = column.widest;
         }
     }
 
-    /// Makes the columns as narrow as the terminal asks for, as far as that is possible: those of the lowest rank first.
-    /// Columns of the same rank are cut from the widest.
+    /// Makes the table fit the terminal, as far as that is possible. Columns of the lowest rank and of the next one are
+    /// cut; if that is not enough, those of the lowest rank are left out, and so on. The highest rank is never left out.
     pub fn fit(&mut self, terminal: usize) {
-        let rank = |column: &Column| match column.shrink {
-            Shrink::Never => None,
-            Shrink::To { rank, .. } => Some(rank),
-        };
-        let mut ranks: Vec<u8> = self.0.iter().filter_map(rank).collect();
+        let mut ranks: Vec<u8> = self.0.iter().filter_map(Column::rank).collect();
         ranks.sort_unstable();
         ranks.dedup();
-        for cut in ranks {
-            while self.total() > terminal {
-                let widest = self
-                    .0
-                    .iter_mut()
-                    .filter(|column| matches!(column.shrink, Shrink::To { rank, width } if rank == cut && column.width > width))
-                    .max_by_key(|column| column.width);
-                let Some(widest) = widest else { break };
-                widest.width -= 1;
+        let mut ranks = ranks.as_slice();
+        loop {
+            for column in &mut self.0 {
+                column.width = column.widest;
+                if column.rank().is_some_and(|rank| !ranks.contains(&rank)) {
+                    column.width = 0;
+                }
+            }
+            ranks
+                .iter()
+                .take(2)
+                .for_each(|rank| self.cut(*rank, terminal));
+            match ranks {
+                [_, rest @ ..] if self.total() > terminal && !rest.is_empty() => ranks = rest,
+                _ => return,
             }
         }
     }
 
+    /// Cuts the columns of a rank, the widest first.
+    fn cut(&mut self, rank: u8, terminal: usize) {
+        while self.total() > terminal {
+            let of_rank = |column: &&mut Column| match column.shrink {
+                Shrink::To { rank: found, width } => found == rank && column.width > width,
+                Shrink::Never => false,
+            };
+            let widest = self
+                .0
+                .iter_mut()
+                .filter(of_rank)
+                .max_by_key(|column| column.width);
+            let Some(widest) = widest else { return };
+            widest.width -= 1;
+        }
+    }
+
+    /// Whether the nth column is narrower than its texts.
+    pub fn is_cut(&self, nth: usize) -> bool {
+        self.0
+            .get(nth)
+            .is_some_and(|column| column.width < column.widest)
+    }
+
     fn total(&self) -> usize {
-        let widths: usize = self.0.iter().map(|column| column.width).sum();
-        widths + GAP * self.0.len().saturating_sub(1)
+        let shown = self.0.iter().filter(|column| column.width > 0);
+        let widths: usize = shown.map(|column| column.width + GAP).sum();
+        widths.saturating_sub(GAP)
     }
 
     /// The headings as a line.
@@ -95,6 +134,9 @@ impl Columns {
         let mut line = String::new();
         let mut blanks = 0;
         for (nth, (column, cell)) in self.0.iter().zip(cells).enumerate() {
+            if column.width == 0 {
+                continue;
+            }
             let text = match column.shrink {
                 Shrink::Never => cell.as_ref().to_owned(),
                 Shrink::To { .. } => truncate_str(cell.as_ref(), column.width, "…").into_owned(),
@@ -159,9 +201,18 @@ mod tests {
             written(&ROWS, Some(40)).lines().nth(1).unwrap(),
             "payments-staging  check…  acme:europe-w…"
         );
+        // Narrower than both can get: the first is left out, and the other gets its room.
+        assert_eq!(
+            written(&ROWS, Some(33)).lines().nth(1).unwrap(),
+            "payments-staging  acme:europe-we…"
+        );
+        assert_eq!(
+            written(&ROWS, Some(33)).lines().next().unwrap(),
+            "NAME              INSTANCE"
+        );
         assert_eq!(
             written(&ROWS, Some(10)).lines().nth(1).unwrap(),
-            "payments-staging  check…  acme:eu…"
+            "payments-staging  acme:eu…"
         );
     }
 

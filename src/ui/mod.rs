@@ -31,6 +31,8 @@ pub struct UiOptions {
     pub no_input: bool,
     /// Colour for people's text, decided by the caller; `None` decides by the terminal.
     pub color: Option<bool>,
+    /// Whether the terminal is one that shows links, if stdout is a terminal.
+    pub hyperlinks: bool,
 }
 
 /// The person at the terminal.
@@ -43,6 +45,9 @@ pub struct Ui {
     quiet: bool,
     no_input: bool,
     color: bool,
+    /// Data is for programs as well: it is only coloured for a terminal.
+    color_data: bool,
+    hyperlinks: bool,
     stderr_is_terminal: bool,
     stdout_is_terminal: bool,
     /// The reader of stdout has gone, as `head` does: nothing more to say, and no failure.
@@ -70,12 +75,16 @@ impl Ui {
     /// Looks at the terminal.
     pub fn new(options: UiOptions) -> Self {
         let stderr_is_terminal = io::stderr().is_terminal();
+        let stdout_is_terminal = io::stdout().is_terminal();
+        let may_color_data = stdout_is_terminal && options.color != Some(false);
         Self {
             quiet: options.quiet,
             no_input: options.no_input || !io::stdin().is_terminal() || !stderr_is_terminal,
             color: options.color.unwrap_or(stderr_is_terminal),
+            color_data: may_color_data,
+            hyperlinks: options.hyperlinks && may_color_data,
             stderr_is_terminal,
-            stdout_is_terminal: io::stdout().is_terminal(),
+            stdout_is_terminal,
             stdout_closed: false,
             browser: Browser::default(),
             input: Arc::new(Mutex::new(BufReader::new(tokio::io::stdin()))),
@@ -144,20 +153,49 @@ impl Ui {
         say(text);
     }
 
-    /// Colours `text` if people's text is coloured.
-    pub fn paint(&self, paint: Paint, text: &str) -> String {
-        if !self.color {
+    /// The width of the terminal that data is shown on, if it is one.
+    pub fn stdout_width(&self) -> Option<usize> {
+        let (_, width) = console::Term::stdout().size_checked()?;
+        self.stdout_is_terminal.then_some(width.into())
+    }
+
+    /// Makes `text` a link where data goes to a terminal that shows links (OSC 8).
+    pub fn link(&self, text: &str, url: &str) -> String {
+        // Whatever could end the sequence early has no place in a URL.
+        if !self.hyperlinks || url.contains(char::is_control) {
             return text.to_owned();
         }
-        let code = match paint {
-            Paint::Error => "1;31",
-            Paint::Warning => "1;33",
-            Paint::Hint => "1;36",
-            Paint::Faint => "2",
-            Paint::Strong => "1",
-        };
-        format!("\x1b[{code}m{text}\x1b[0m")
+        format!("\x1b]8;;{url}\x1b\\{text}\x1b]8;;\x1b\\")
     }
+
+    /// Colours `text` if data is coloured.
+    pub fn paint_data(&self, paint: Paint, text: &str) -> String {
+        if self.color_data {
+            colored(paint, text)
+        } else {
+            text.to_owned()
+        }
+    }
+
+    /// Colours `text` if people's text is coloured.
+    pub fn paint(&self, paint: Paint, text: &str) -> String {
+        if self.color {
+            colored(paint, text)
+        } else {
+            text.to_owned()
+        }
+    }
+}
+
+fn colored(paint: Paint, text: &str) -> String {
+    let code = match paint {
+        Paint::Error => "1;31",
+        Paint::Warning => "1;33",
+        Paint::Hint => "1;36",
+        Paint::Faint => "2",
+        Paint::Strong => "1",
+    };
+    format!("\x1b[{code}m{text}\x1b[0m")
 }
 
 /// Writes a line to stderr. If even that fails there is nobody to tell.

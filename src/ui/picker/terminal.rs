@@ -164,6 +164,8 @@ fn text(frame: &Frame, color: bool) -> String {
         if nth > 0 {
             text.push_str("\r\n");
         }
+        // Ahead of the text: behind it, it would take the last character of a line that is full.
+        text.push_str("\x1b[K");
         for (look, piece) in line {
             let code = match look {
                 _ if !color => None,
@@ -180,9 +182,8 @@ fn text(frame: &Frame, color: bool) -> String {
                 None => text.push_str(piece),
             }
         }
-        text.push_str("\x1b[K");
     }
-    let _ = write!(text, "\x1b[J\x1b[1;{}H\x1b[?25h", frame.cursor + 1);
+    let _ = write!(text, "\x1b[1;{}H\x1b[?25h", frame.cursor + 1);
     text
 }
 
@@ -286,7 +287,7 @@ mod tests {
         let coloured = text(&frame, true);
         assert!(coloured.contains("\x1b[1;31mproduction\x1b[0m"));
         let plain = text(&frame, false);
-        assert!(plain.contains("▌ payments-production  production\x1b[K"));
+        assert!(plain.contains("▌ payments-production  production\r\n"));
         assert!(!plain.contains("\x1b[0m"), "{plain:?}");
     }
 }

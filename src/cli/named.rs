@@ -1,0 +1,173 @@
+//! The one way from a name that somebody typed to one database, for every command that takes one.
+//!
+//! Never a guess: several databases are a choice for whoever is at the terminal, and an error where nobody is.
+
+use clap::ValueEnum;
+use clap_complete::engine::ArgValueCompleter;
+
+use super::complete;
+use super::freshness::FreshnessArgs;
+use super::ls::Row;
+use super::pick;
+use crate::app::App;
+use crate::auth::{Claims, Session};
+use crate::catalog::{Conventions, Dated, Entity, FindOptions, Freshness, ambiguous};
+use crate::cloudsql::{CredentialSource as _, InstanceDnsName, Scope};
+use crate::config::Profile;
+use crate::error::{ErrorKind, Result};
+use crate::target::DatabaseTarget;
+use crate::ui::Ui;
+use crate::ui::picker::{Picked, Picker, Update};
+
+/// How a name is to be taken
+#[derive(Debug, Clone, Default, clap::Args)]
+pub(super) struct NamingArgs {
+    /// Only a database of this environment
+    #[arg(long, value_name = "NAME", add = ArgValueCompleter::new(complete::environments))]
+    env: Option<String>,
+    /// For a component, also the databases of its subcomponents, or of its whole system; may be repeated
+    #[arg(long = "with", value_name = "WHAT")]
+    with: Vec<With>,
+    #[command(flatten)]
+    freshness: FreshnessArgs,
+}
+
+/// What else a component's name stands for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum With {
+    /// Databases of its subcomponents
+    Subcomponents,
+    /// Databases of its system
+    System,
+}
+
+impl NamingArgs {
+    fn options(&self) -> FindOptions {
+        FindOptions {
+            environment: self.env.clone(),
+            subcomponents: self.with.contains(&With::Subcomponents),
+            system: self.with.contains(&With::System),
+        }
+    }
+
+    /// Which answers of the catalog will do.
+    pub(super) fn freshness(&self) -> Freshness {
+        self.freshness.freshness()
+    }
+
+    /// Who is signed in, as far as the answers that will do ask for it.
+    pub(super) async fn person(
+        &self,
+        session: &Session,
+        online: impl Future<Output = Result<Claims>>,
+    ) -> Result<Claims> {
+        self.freshness.person(session, online).await
+    }
+}
+
+/// What a name may stand for.
+#[derive(Debug)]
+pub(super) enum Candidates {
+    /// An instance that was named directly; the catalog was not asked.
+    Instance(DatabaseTarget),
+    /// Entities of the catalog, at least one.
+    Entities(Dated<Vec<Entity>>, Conventions),
+}
+
+/// Looks a name up. Needs nobody at the terminal: see [`choose`] for that.
+pub(super) async fn candidates(
+    name: &str,
+    naming: &NamingArgs,
+    freshness: Freshness,
+    app: &App,
+    profile: &Profile,
+    session: &Session,
+) -> Result<Candidates> {
+    if let Some(target) = named_directly(name, app, profile, session).await? {
+        return Ok(Candidates::Instance(target));
+    }
+    let aliases = app.aliases(profile);
+    for warning in &aliases.warnings {
+        tracing::warn!("{warning}");
+    }
+    let name = aliases.resolve(name).unwrap_or(name);
+    // An alias may stand for an instance as well.
+    if let Some(target) = named_directly(name, app, profile, session).await? {
+        return Ok(Candidates::Instance(target));
+    }
+    let directory = app.directory(profile, session, freshness)?;
+    let found = directory.find(name, &naming.options()).await?;
+    Ok(Candidates::Entities(found, directory.conventions().clone()))
+}
+
+/// The instance that somebody named without the catalog: by its connection name, or by its DNS name, for which Google is
+/// asked.
+async fn named_directly(
+    name: &str,
+    app: &App,
+    profile: &Profile,
+    session: &Session,
+) -> Result<Option<DatabaseTarget>> {
+    if let Ok(dns_name) = name.parse::<InstanceDnsName>() {
+        let credentials = app.credentials(profile, session)?;
+        let token = credentials.access_token(Scope::Admin).await?;
+        let found = app.sql_admin(profile)?.resolve(&token, &dns_name).await?;
+        return Ok(DatabaseTarget::from_connection_name(&found.to_string()));
+    }
+    Ok(DatabaseTarget::from_connection_name(name))
+}
+
+/// One of the entities: the only one, or the one that the person at the terminal chooses.
+pub(super) async fn choose(
+    name: &str,
+    found: Dated<Vec<Entity>>,
+    conventions: &Conventions,
+    verb: &str,
+    app: &App,
+    profile: &Profile,
+    ui: &Ui,
+) -> Result<Dated<Entity>> {
+    let place = match found.value.len() {
+        0 => {
+            return Err(ErrorKind::Internal.error("the catalog found nothing and did not say so"));
+        }
+        1 => 0,
+        _ if !ui.can_ask() => return Err(ambiguous(name, &found.value, conventions)),
+        several => {
+            let usage = app.usage(profile).all();
+            let mut rows: Vec<(Row, usize)> = found
+                .value
+                .iter()
+                .map(|entity| Row::new(entity, conventions, &profile.backstage.web_url))
+                .zip(0..several)
+                .collect();
+            pick::most_used_first(&mut rows, |(row, _)| row, &usage, app.clock().now());
+            let choices = rows
+                .iter()
+                .map(|(row, _)| pick::choice(row, &usage, app.clock().now()))
+                .collect();
+            let status = format!("`{}` could be any of these", crate::error::printable(name));
+            let mut picker = Picker::new(choices, verb, status);
+            // There is nothing newer to ask for: these were just found.
+            let nothing_new =
+                || async { Err::<Update, _>(ErrorKind::Usage.error("these are all")) };
+            let picking = ui.pick(&mut picker, false, nothing_new);
+            match app.shutdown().or_interrupted(picking).await? {
+                Picked::Chosen(nth) => rows[nth].1,
+                Picked::Nothing => return Err(ambiguous(name, &found.value, conventions)),
+            }
+        }
+    };
+    Ok(found.map(|mut entities| entities.swap_remove(place)))
+}
+
+/// What `found` is worth saying about: that it is not fresh, and why.
+pub(super) fn say_note<T>(found: &Dated<T>, freshness: Freshness, ui: &Ui) {
+    if let Some(note) = found
+        .note
+        .as_ref()
+        .filter(|_| freshness != Freshness::Offline)
+    {
+        ui.warn(note);
+    }
+}
