@@ -1,6 +1,6 @@
 //! Names like what somebody typed, best first.
 
-use nucleo_matcher::pattern::{AtomKind, CaseMatching, Normalization, Pattern};
+use nucleo_matcher::pattern::{Atom, AtomKind, CaseMatching, Normalization, Pattern};
 use nucleo_matcher::{Config, Matcher, Utf32Str};
 
 /// How alike a text must be.
@@ -34,28 +34,36 @@ impl Search {
     }
 
     /// How well it fits something called `name`, of which `about` says more; more is better, and `None` is not at all.
-    /// A hit in the name counts for more than one in the rest.
+    ///
+    /// Every word must be in one of them, in `about` always as it is written: across many words any letters are found. A
+    /// hit in the name counts double.
     pub fn score(&mut self, likeness: Likeness, name: &str, about: &str) -> Option<u32> {
-        let text = format!("{name} {about}");
-        let pattern = match likeness {
+        let in_name = match likeness {
             Likeness::Contains => &self.contains,
             Likeness::Letters => &self.letters,
         };
-        let everywhere =
-            pattern.score(Utf32Str::new(&text, &mut self.buffer), &mut self.matcher)?;
-        let in_name = pattern.score(Utf32Str::new(name, &mut self.buffer), &mut self.matcher);
-        Some(everywhere + in_name.unwrap_or(0))
+        let mut sum = 0;
+        for (in_name, in_about) in in_name.atoms.iter().zip(&self.contains.atoms) {
+            let mut score = |atom: &Atom, text: &str| {
+                let text = Utf32Str::new(text, &mut self.buffer);
+                atom.score(text, &mut self.matcher).map(u32::from)
+            };
+            sum += match score(in_name, name) {
+                Some(score) => 2 * score,
+                None => score(in_about, about)?,
+            };
+        }
+        Some(sum)
     }
 
     /// The places of the letters in `name` that were found, for showing; none for names that are not ASCII.
     pub fn places(&mut self, name: &str) -> Vec<usize> {
         let mut places = Vec::new();
         if name.is_ascii() {
-            self.letters.indices(
-                Utf32Str::new(name, &mut self.buffer),
-                &mut self.matcher,
-                &mut places,
-            );
+            for atom in &self.letters.atoms {
+                let name = Utf32Str::new(name, &mut self.buffer);
+                atom.indices(name, &mut self.matcher, &mut places);
+            }
         }
         places.sort_unstable();
         places.dedup();

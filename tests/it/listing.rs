@@ -140,7 +140,8 @@ fn for_programs() {
     );
     let yaml = env.bsql(&["ls", "-o", "yaml"]).succeeds();
     assert!(
-        yaml.stdout.starts_with("version: 1\nas_of: \"") && yaml.stdout.contains("\n  - ref: "),
+        yaml.stdout.starts_with("version: 1\nas_of: \"")
+            && yaml.stdout.contains("\n  - database: ledger\n"),
         "{yaml}"
     );
     let none = env.bsql(&["ls", "zzz", "-o", "json"]).succeeds().json();

@@ -31,7 +31,7 @@ enter() { typed "$1"; keys Enter; }
 
 tmux new-session -d -s bsql -x 80 -y 24 "sh"
 enter "PS1='shell> '; bsql=$BSQL; clear"
-shows '^shell> '
+shows '^shell>'
 before=$(tmux display -p -t bsql '#{alternate_on}')
 
 enter '$bsql; echo left=$?'
@@ -96,7 +96,7 @@ shows '▌ payments-staging'
 keys Enter
 shows 'payments-staging=>'
 enter '\q'
-shows 'shell> $'
+shows '^shell>$'
 enter 'clear; $bsql; echo left=$?'
 shows '▌ payments-staging'
 shows 'used +once, last'
