@@ -255,6 +255,24 @@ impl Error {
         self
     }
 
+    /// The same once more, for whoever asks again before it makes sense to try again.
+    #[must_use]
+    pub fn repeated(&self) -> Self {
+        let causes = self.causes();
+        Self {
+            kind: self.kind,
+            message: self.message.clone(),
+            source: causes
+                .into_iter()
+                .rev()
+                .fold(None, |inner, cause| match inner {
+                    None => Some(anyhow::anyhow!(cause)),
+                    Some(inner) => Some(anyhow::Error::context(inner, cause)),
+                }),
+            hints: self.hints.clone(),
+        }
+    }
+
     /// The causes, outermost first. A cause that only repeats the one above it is left out.
     pub fn causes(&self) -> Vec<String> {
         let mut causes: Vec<String> = Vec::new();

@@ -1,7 +1,8 @@
 //! One expiring value, fetched when it is asked for: used for Google's tokens and for connection info.
 //!
 //! Pull, not push: no task keeps the value fresh. Every use decides by the wall clock, so a laptop that slept needs no
-//! code of its own. Concurrent callers share one fetch; a value that is stale but still valid survives an outage.
+//! code of its own. Concurrent callers share one fetch; a value that is stale but still valid survives an outage; and
+//! where failures come in bursts, the last one answers for a while, so that nobody hammers a service that is down.
 
 use std::time::Duration;
 
@@ -9,7 +10,7 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::sync::Mutex;
 
 use crate::clock::Clock;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 
 /// What to do with a value that expires.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,19 +42,69 @@ pub trait Source: Send + Sync {
     /// Replace a value this long before it expires.
     const EARLY: SignedDuration;
 
+    /// So many fetches may fail within [`PAUSE`]; after that the last failure is the answer, until one is older.
+    const BURST: usize = usize::MAX;
+
+    /// How long a fetch may take while there is a value that is still valid.
+    const PATIENCE: Duration = Duration::MAX;
+
     /// Fetches a new value.
     fn fetch(&self) -> impl Future<Output = Result<Self::Value>> + Send;
 
     /// When a value ends.
     fn expires_at(value: &Self::Value) -> Timestamp;
+
+    /// A value of an earlier run, if one was kept. Asked once, before the first fetch.
+    fn recall(&self) -> impl Future<Output = Option<Self::Value>> + Send {
+        async { None }
+    }
+
+    /// What was kept is of no use any more.
+    fn forget(&self) -> impl Future<Output = ()> + Send {
+        async {}
+    }
 }
+
+/// How long a failed fetch counts. As the rate limiter of Google's connectors.
+pub const PAUSE: SignedDuration = SignedDuration::from_secs(30);
 
 /// Keeps the newest value of a [`Source`].
 #[derive(Debug)]
 pub struct RefreshCache<S: Source> {
     source: S,
     clock: Clock,
-    current: Mutex<Option<S::Value>>,
+    state: Mutex<State<S::Value>>,
+}
+
+#[derive(Debug)]
+struct State<V> {
+    current: Option<V>,
+    /// What an earlier run kept has been looked at.
+    recalled: bool,
+    failures: Failures,
+}
+
+/// The fetches that have failed since the last one that did not.
+#[derive(Debug, Default)]
+struct Failures {
+    at: Vec<Timestamp>,
+    last: Option<Error>,
+}
+
+impl Failures {
+    /// The failure that stands for another one, if there were `most` of them within the last [`PAUSE`].
+    fn standing(&mut self, now: Timestamp, most: usize) -> Option<Error> {
+        // Those of the future are from before somebody set the clock.
+        self.at
+            .retain(|at| (SignedDuration::ZERO..PAUSE).contains(&now.duration_since(*at)));
+        let last = self.last.as_ref().filter(|_| self.at.len() >= most)?;
+        Some(last.repeated())
+    }
+
+    fn add(&mut self, now: Timestamp, error: &Error) {
+        self.at.push(now);
+        self.last = Some(error.repeated());
+    }
 }
 
 impl<S: Source> RefreshCache<S> {
@@ -62,7 +113,11 @@ impl<S: Source> RefreshCache<S> {
         Self {
             source,
             clock,
-            current: Mutex::new(None),
+            state: Mutex::new(State {
+                current: None,
+                recalled: false,
+                failures: Failures::default(),
+            }),
         }
     }
 
@@ -75,28 +130,71 @@ impl<S: Source> RefreshCache<S> {
     ///
     /// Cancel safe: a dropped caller lets go of the lock and the next one starts afresh.
     pub async fn get(&self) -> Result<S::Value> {
-        let mut current = self.current.lock().await;
-        let state = current
-            .as_ref()
-            .map(|value| freshness(self.clock.now(), S::expires_at(value), S::EARLY));
-        if let (Some(Freshness::Fresh), Some(value)) = (state, current.as_ref()) {
-            return Ok(value.clone());
-        }
-        match self.source.fetch().await {
-            Ok(value) => Ok(current.insert(value).clone()),
-            Err(error) => match (state, current.as_ref()) {
-                (Some(Freshness::Stale), Some(value)) => {
-                    tracing::warn!(%error, "kept the old value, which is still valid");
-                    Ok(value.clone())
+        let mut state = self.state.lock().await;
+        self.recall(&mut state).await;
+        let now = self.clock.now();
+        let usable = state.current.clone().map(|value| {
+            let state = freshness(now, S::expires_at(&value), S::EARLY);
+            (state, value)
+        });
+        let stale = match usable {
+            Some((Freshness::Fresh, value)) => return Ok(value),
+            Some((Freshness::Stale, value)) => Some(value),
+            Some((Freshness::Expired, _)) | None => None,
+        };
+        let fetched = if let Some(error) = state.failures.standing(now, S::BURST) {
+            Err(error)
+        } else {
+            let fetched = match &stale {
+                None => self.source.fetch().await,
+                Some(_) => {
+                    within(S::PATIENCE, self.source.fetch(), || {
+                        ErrorKind::Unavailable.error("no answer in time")
+                    })
+                    .await
                 }
-                _ => Err(error),
-            },
+            };
+            if let Err(error) = &fetched
+                && S::BURST < usize::MAX
+            {
+                state.failures.add(self.clock.now(), error);
+            }
+            fetched
+        };
+        match (fetched, stale) {
+            (Ok(value), _) => {
+                state.failures = Failures::default();
+                Ok(state.current.insert(value).clone())
+            }
+            (Err(error), Some(value)) => {
+                tracing::warn!(%error, "kept the old value, which is still valid");
+                Ok(value)
+            }
+            (Err(error), None) => Err(error),
+        }
+    }
+
+    /// The value that there is, also one that an earlier run kept, if it has not ended. Nothing is fetched.
+    pub async fn known(&self) -> Option<S::Value> {
+        let mut state = self.state.lock().await;
+        self.recall(&mut state).await;
+        let value = state.current.clone()?;
+        (self.clock.now() < S::expires_at(&value)).then_some(value)
+    }
+
+    async fn recall(&self, state: &mut State<S::Value>) {
+        if !state.recalled {
+            state.current = self.source.recall().await;
+            state.recalled = true;
         }
     }
 
     /// Forgets the value: the far side has refused it.
     pub async fn invalidate(&self) {
-        *self.current.lock().await = None;
+        let mut state = self.state.lock().await;
+        state.current = None;
+        state.recalled = true;
+        self.source.forget().await;
     }
 }
 
@@ -116,7 +214,6 @@ mod tests {
     use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
     use super::*;
-    use crate::error::ErrorKind;
 
     #[test]
     fn judged_by_the_wall_clock() {
@@ -142,29 +239,54 @@ mod tests {
     struct Counter {
         life: SignedDuration,
         fetches: AtomicUsize,
+        /// Those that failed.
+        failures: AtomicUsize,
         down: AtomicBool,
+        hangs: AtomicBool,
+        begun: AtomicUsize,
+        /// How long the value that was kept lives, if one was.
+        kept: Option<SignedDuration>,
+        forgotten: AtomicUsize,
     }
 
     impl Counter {
-        fn living(seconds: i64) -> RefreshCache<Self> {
-            let life = SignedDuration::from_secs(seconds);
-            let source = Self {
-                life,
+        fn new(seconds: i64) -> Self {
+            Self {
+                life: SignedDuration::from_secs(seconds),
                 fetches: AtomicUsize::new(0),
+                failures: AtomicUsize::new(0),
                 down: AtomicBool::new(false),
-            };
-            RefreshCache::new(source, Clock::system())
+                hangs: AtomicBool::new(false),
+                begun: AtomicUsize::new(0),
+                kept: None,
+                forgotten: AtomicUsize::new(0),
+            }
+        }
+
+        fn living(seconds: i64) -> RefreshCache<Self> {
+            RefreshCache::new(Self::new(seconds), Clock::system())
         }
     }
 
     impl Source for Counter {
         type Value = (usize, Timestamp);
         const EARLY: SignedDuration = SignedDuration::from_secs(60);
+        const BURST: usize = 2;
+        const PATIENCE: Duration = Duration::from_millis(20);
 
         async fn fetch(&self) -> Result<Self::Value> {
             tokio::task::yield_now().await;
+            self.begun.fetch_add(1, Ordering::SeqCst);
+            if self.hangs.load(Ordering::SeqCst) {
+                std::future::pending::<()>().await;
+            }
             if self.down.load(Ordering::SeqCst) {
-                return Err(ErrorKind::Unavailable.error("down"));
+                let nth = self.failures.fetch_add(1, Ordering::SeqCst) + 1;
+                let cause = anyhow::anyhow!("inner").context(format!("failure {nth}"));
+                return Err(ErrorKind::Unavailable
+                    .error("down")
+                    .because(cause)
+                    .hint("wait"));
             }
             let nth = self.fetches.fetch_add(1, Ordering::SeqCst) + 1;
             Ok((nth, Clock::system().now() + self.life))
@@ -173,6 +295,85 @@ mod tests {
         fn expires_at(value: &Self::Value) -> Timestamp {
             value.1
         }
+
+        async fn recall(&self) -> Option<Self::Value> {
+            Some((0, Clock::system().now() + self.kept?))
+        }
+
+        async fn forget(&self) {
+            self.forgotten.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+
+    #[tokio::test]
+    async fn what_an_earlier_run_kept_is_used_while_it_lasts() {
+        for (kept, first, later) in [(3_600, 0, 0), (30, 1, 1), (-1, 1, 1)] {
+            let source = Counter {
+                kept: Some(SignedDuration::from_secs(kept)),
+                ..Counter::new(3_600)
+            };
+            let cache = RefreshCache::new(source, Clock::system());
+            assert_eq!(cache.known().await.is_some(), kept > 0, "{kept}");
+            assert_eq!(cache.get().await.unwrap().0, first, "{kept}");
+            assert_eq!(cache.get().await.unwrap().0, later, "{kept}");
+            cache.invalidate().await;
+            assert!(cache.get().await.unwrap().0 > later, "not recalled again");
+            assert_eq!(cache.source.forgotten.load(Ordering::SeqCst), 1);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_burst_of_failures_is_answered_by_the_last_one() {
+        let (clock, hands) = Clock::adjustable();
+        let cache = RefreshCache::new(Counter::new(3_600), clock);
+        cache.source.down.store(true, Ordering::SeqCst);
+        let mut said = Vec::new();
+        for _ in 0..5 {
+            let error = cache.get().await.unwrap_err();
+            assert_eq!(error.next_steps(), ["wait"]);
+            assert_eq!(error.causes()[1], "inner");
+            said.push(error.causes()[0].clone());
+        }
+        assert_eq!(
+            said,
+            [
+                "failure 1",
+                "failure 2",
+                "failure 2",
+                "failure 2",
+                "failure 2"
+            ]
+        );
+        hands.move_by(PAUSE);
+        let error = cache.get().await.unwrap_err();
+        assert_eq!(error.causes()[0], "failure 3");
+        // Somebody set the clock back: what failed in the future says nothing.
+        hands.move_by(SignedDuration::from_hours(-1));
+        cache.source.down.store(false, Ordering::SeqCst);
+        assert_eq!(cache.get().await.unwrap().0, 1);
+    }
+
+    #[tokio::test]
+    async fn a_machine_that_slept_gets_a_new_value_first_thing() {
+        let (clock, hands) = Clock::adjustable();
+        let cache = RefreshCache::new(Counter::new(3_600), clock);
+        assert_eq!(cache.get().await.unwrap().0, 1);
+        hands.move_by(SignedDuration::from_hours(8));
+        // The counter lives by the system's clock, so the new value has ended as well; it is asked for all the same.
+        assert_eq!(cache.get().await.unwrap().0, 2);
+        assert!(cache.known().await.is_none());
+    }
+
+    #[tokio::test]
+    async fn a_stale_value_is_not_held_up_by_a_service_that_hangs() {
+        let cache = Counter::living(30);
+        assert_eq!(cache.get().await.unwrap().0, 1);
+        cache.source.hangs.store(true, Ordering::SeqCst);
+        for _ in 0..5 {
+            assert_eq!(cache.get().await.unwrap().0, 1);
+        }
+        let begun = cache.source.begun.load(Ordering::SeqCst);
+        assert_eq!(begun, 3, "the first, and two that hung");
     }
 
     #[tokio::test]
