@@ -4,10 +4,14 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use super::private_file;
 use super::store::{StoreKey, TokenStore};
 use super::token::TokenSet;
+use super::{beside, private_file};
 use crate::error::{ErrorKind, Result, ResultExt as _};
+use crate::secret::Secret;
+
+/// The extension of what is kept beside a session.
+const KEPT: &str = "kept";
 
 /// One file for each session, mode 0600, in a directory of mode 0700.
 ///
@@ -77,7 +81,28 @@ impl TokenStore for FileStore {
     fn delete(&self, key: &StoreKey) -> Result<()> {
         let path = self.path(key);
         private_file::delete(&Self::aside(&path))?;
-        private_file::delete(&path)
+        private_file::delete(&path)?;
+        self.delete_beside(key, None)
+    }
+
+    fn load_beside(&self, key: &StoreKey, name: &str) -> Result<Option<Secret>> {
+        let path = beside::path(&self.directory, key, name, KEPT);
+        let bytes = private_file::read(&path)?;
+        Ok(bytes
+            .and_then(|bytes| String::from_utf8(bytes).ok())
+            .map(Secret::from))
+    }
+
+    fn save_beside(&self, key: &StoreKey, name: &str, text: &Secret) -> Result<()> {
+        if self.written(key).is_none() {
+            return Ok(());
+        }
+        let path = beside::path(&self.directory, key, name, KEPT);
+        private_file::write_dispensable(&path, text.expose().as_bytes())
+    }
+
+    fn delete_beside(&self, key: &StoreKey, name: Option<&str>) -> Result<()> {
+        beside::delete(&self.directory, key, name, KEPT)
     }
 }
 

@@ -16,11 +16,15 @@ use std::time::{Duration, SystemTime};
 use keyring_core::{Entry, Error as KeyringError};
 use ring::digest::{SHA256, digest};
 
-use super::private_file;
 use super::sealing::SealingKey;
 use super::store::{StoreKey, TokenStore};
 use super::token::TokenSet;
+use super::{beside, private_file};
 use crate::error::{Error, ErrorKind, Result, ResultExt as _, printable};
+use crate::secret::Secret;
+
+/// The extension of what is kept beside a session.
+const KEPT: &str = "kept-sealed";
 
 /// What entries are filed under.
 const SERVICE: &str = "bsql";
@@ -177,6 +181,7 @@ impl TokenStore for KeyringStore {
         let path = self.path(key);
         let was_there = private_file::written(&path).is_some();
         private_file::delete(&path)?;
+        let beside = self.delete_beside(key, None);
         self.keys().remove(key);
         if was_there {
             // The tokens are gone; the key of nothing is only untidy.
@@ -184,8 +189,41 @@ impl TokenStore for KeyringStore {
                 tracing::warn!(%error, "left a key without a session in the keyring");
             }
         }
-        Ok(())
+        beside
     }
+
+    fn load_beside(&self, key: &StoreKey, name: &str) -> Result<Option<Secret>> {
+        let path = beside::path(&self.directory, key, name, KEPT);
+        let Some(sealed) = private_file::read(&path)? else {
+            return Ok(None);
+        };
+        // The session has been read before, most likely, and then the keyring is not asked again.
+        let sealing = match self.keys().get(key).cloned() {
+            Some(sealing) => Some(sealing),
+            None => self.find_key(key)?,
+        };
+        Ok(sealing.and_then(|sealing| sealing.open_text(&file_name(&path), &sealed)))
+    }
+
+    fn save_beside(&self, key: &StoreKey, name: &str, text: &Secret) -> Result<()> {
+        let sealing = self.keys().get(key).cloned();
+        let (Some(sealing), Some(_)) = (sealing, self.written(key)) else {
+            return Ok(());
+        };
+        let path = beside::path(&self.directory, key, name, KEPT);
+        private_file::write_dispensable(&path, &sealing.seal_text(&file_name(&path), text)?)
+    }
+
+    fn delete_beside(&self, key: &StoreKey, name: Option<&str>) -> Result<()> {
+        beside::delete(&self.directory, key, name, KEPT)
+    }
+}
+
+/// What a text beside a session is sealed for: no file opens in another's place.
+fn file_name(path: &Path) -> String {
+    path.file_name()
+        .map(|name| name.to_string_lossy().into_owned())
+        .unwrap_or_default()
 }
 
 /// Asks a keyring on a thread of its own: it may wait for a person who is not there, and the D-Bus library blocks and

@@ -13,6 +13,7 @@ use super::keyring::KeyringStore;
 use super::store::{MemoryStore, StoreKey, TokenStore};
 use super::token::TokenSet;
 use crate::error::{Error, ErrorKind, Result};
+use crate::secret::Secret;
 
 /// Where tokens are to be kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -207,12 +208,33 @@ impl TokenStore for KeyringOrFile {
         self.file.delete(key)?;
         sealed
     }
+
+    fn load_beside(&self, key: &StoreKey, name: &str) -> Result<Option<Secret>> {
+        match self.place(key) {
+            Place::Keyring => self.keyring.load_beside(key, name),
+            Place::File => self.file.load_beside(key, name),
+        }
+    }
+
+    fn save_beside(&self, key: &StoreKey, name: &str, text: &Secret) -> Result<()> {
+        match self.place(key) {
+            Place::Keyring => self.keyring.save_beside(key, name, text),
+            Place::File => self.file.save_beside(key, name, text),
+        }
+    }
+
+    fn delete_beside(&self, key: &StoreKey, name: Option<&str>) -> Result<()> {
+        let sealed = self.keyring.delete_beside(key, name);
+        self.file.delete_beside(key, name)?;
+        sealed
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use std::time::SystemTime;
 
+    use super::super::beside;
     use super::*;
 
     fn tokens(refresh_token: &str) -> TokenSet {
@@ -312,6 +334,50 @@ mod tests {
             store.file.written(&key()).is_none(),
             "the stale copy is gone"
         );
+    }
+
+    #[test]
+    fn what_is_kept_beside_a_session_is_as_safe_and_goes_with_it() {
+        let text = Secret::from("the-text".to_owned());
+        let files = |directory: &Path| {
+            let files = std::fs::read_dir(directory).into_iter().flatten().flatten();
+            files
+                .map(|file| std::fs::read(file.path()).unwrap())
+                .collect::<Vec<_>>()
+        };
+        for in_keyring in [true, false] {
+            let directory = tempfile::tempdir().unwrap();
+            let store = if in_keyring {
+                with_keyring(directory.path())
+            } else {
+                open(StoreChoice::File, directory.path())
+            };
+            store.save_beside(&key(), "one", &text).unwrap();
+            assert!(files(directory.path()).is_empty(), "without a session");
+
+            store.save(&key(), &tokens("1")).unwrap();
+            for name in ["one", "two"] {
+                store.save_beside(&key(), name, &text).unwrap();
+                assert_eq!(store.load_beside(&key(), name).unwrap(), Some(text.clone()));
+            }
+            let in_the_clear = files(directory.path())
+                .iter()
+                .filter(|bytes| bytes.windows(8).any(|part| part == b"the-text"))
+                .count();
+            assert_eq!(in_the_clear, if in_keyring { 0 } else { 2 });
+            store.delete_beside(&key(), Some("one")).unwrap();
+            assert_eq!(store.load_beside(&key(), "one").unwrap(), None);
+            assert!(store.load_beside(&key(), "two").unwrap().is_some());
+
+            if in_keyring {
+                // Nobody can put one text in another's place.
+                let at = |name| beside::path(directory.path(), &key(), name, "kept-sealed");
+                std::fs::copy(at("two"), at("one")).unwrap();
+                assert_eq!(store.load_beside(&key(), "one").unwrap(), None);
+            }
+            store.delete(&key()).unwrap();
+            assert!(files(directory.path()).is_empty());
+        }
     }
 
     #[test]

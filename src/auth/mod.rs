@@ -10,6 +10,7 @@
 //! knows nothing of Google, of Backstage, of the configuration or of the terminal.
 
 mod authorization;
+mod beside;
 mod browser;
 pub mod browser_command;
 mod callback;
@@ -37,6 +38,7 @@ mod store;
 mod test_provider;
 mod token;
 
+pub use beside::Beside;
 pub use callback::{LoopbackHost, Redirect};
 pub use file_store::FileStore;
 pub use flow::{Flow, Surroundings, choose};

@@ -45,13 +45,22 @@ pub(super) fn written(path: &Path) -> Option<SystemTime> {
 
 /// Writes the file, mode 0600, in place of the one that may be there. When it returns, it survives a crash.
 pub(super) fn write(path: &Path, bytes: &[u8]) -> Result<()> {
+    write_as(path, bytes, true)
+}
+
+/// The same for what can be had again: a crash may lose it, and nobody waits for the disk.
+pub(super) fn write_dispensable(path: &Path, bytes: &[u8]) -> Result<()> {
+    write_as(path, bytes, false)
+}
+
+fn write_as(path: &Path, bytes: &[u8], durable: bool) -> Result<()> {
     let cannot_keep = || format!("cannot keep the session in `{}`", path.display());
     let directory = path
         .parent()
         .ok_or_else(|| ErrorKind::Internal.error(cannot_keep()))?;
     make_directory(directory)?;
     // Renaming replaces a link or a file of wider mode that may be there, it does not write through it.
-    replace(directory, path, bytes).or_fail(ErrorKind::CannotCreate, cannot_keep)
+    replace(directory, path, bytes, durable).or_fail(ErrorKind::CannotCreate, cannot_keep)
 }
 
 /// Deletes the file, if it is there.
@@ -74,15 +83,20 @@ fn unsafe_file(path: &Path, why: &str) -> crate::error::Error {
         .hint("sign in again to replace it: bsql login")
 }
 
-fn replace(directory: &Path, path: &Path, bytes: &[u8]) -> io::Result<()> {
+fn replace(directory: &Path, path: &Path, bytes: &[u8], durable: bool) -> io::Result<()> {
     // Made with mode 0600, and deleted if anything fails.
     let mut file = tempfile::Builder::new()
         .prefix(".")
         .tempfile_in(directory)?;
     file.write_all(bytes)?;
-    file.as_file().sync_all()?;
+    if durable {
+        file.as_file().sync_all()?;
+    }
     file.persist(path).map_err(|error| error.error)?;
-    sync_directory(directory)
+    if durable {
+        sync_directory(directory)?;
+    }
+    Ok(())
 }
 
 /// The rename itself must survive a crash: a rotated refresh token that is lost ends the session.

@@ -49,9 +49,14 @@ impl SealingKey {
     /// The nonce is random. A session is saved some thousand times in its life, far from the 2^32 that NIST SP 800-38D
     /// section 8.3 allows one key.
     pub(super) fn seal(&self, name: &str, tokens: &TokenSet) -> Result<Vec<u8>> {
+        self.seal_text(name, &tokens.to_stored())
+    }
+
+    /// Seals any text, which opens under `name` only.
+    pub(super) fn seal_text(&self, name: &str, text: &Secret) -> Result<Vec<u8>> {
         let failed = || ErrorKind::Internal.error("cannot seal the session");
         let nonce: [u8; NONCE_LEN] = random()?;
-        let mut text = tokens.to_stored().expose().as_bytes().to_vec();
+        let mut text = text.expose().as_bytes().to_vec();
         self.cipher()
             .ok_or_else(failed)?
             .seal_in_place_append_tag(
@@ -66,6 +71,11 @@ impl SealingKey {
     /// Opens what [`seal`](Self::seal) yielded; None if it was sealed with another key, for another session, or was
     /// changed since.
     pub(super) fn open(&self, name: &str, sealed: &[u8]) -> Option<TokenSet> {
+        TokenSet::from_stored(self.open_text(name, sealed)?.expose())
+    }
+
+    /// Opens what [`seal_text`](Self::seal_text) yielded; None as [`open`](Self::open).
+    pub(super) fn open_text(&self, name: &str, sealed: &[u8]) -> Option<Secret> {
         let sealed = sealed.strip_prefix(MAGIC)?;
         let (nonce, text) = sealed.split_at_checked(NONCE_LEN)?;
         let mut text = text.to_vec();
@@ -77,7 +87,7 @@ impl SealingKey {
                 &mut text,
             )
             .ok()?;
-        TokenSet::from_stored(std::str::from_utf8(text).ok()?)
+        Some(std::str::from_utf8(text).ok()?.to_owned().into())
     }
 }
 

@@ -12,6 +12,7 @@ use tokio::sync::{Mutex, OnceCell};
 use url::Url;
 
 use super::authorization::Wishes;
+use super::beside::Beside;
 use super::browser::BrowserSignIn;
 use super::callback::Redirect;
 use super::device::DeviceSignIn;
@@ -215,6 +216,12 @@ impl Session {
         Ok(self.load().await?.is_some())
     }
 
+    /// What is kept beside the tokens, until somebody signs in or out.
+    pub fn beside(&self) -> Beside {
+        let (store, key) = self.store_and_key();
+        Beside { store, key }
+    }
+
     /// Who signed in last, from the stored ID token, which was checked when it came. It may be over: nothing is refreshed.
     pub async fn claims(&self) -> Result<Option<Claims>> {
         let tokens = self.load().await?;
@@ -280,6 +287,11 @@ impl Session {
                 self.with_browser(provider, how, paste, prompt).await?
             }
         };
+        // Whatever was got with the session before is not this one's.
+        let beside = self.beside();
+        if let Err(error) = blocking(move || beside.store.delete_beside(&beside.key, None)).await {
+            tracing::warn!(%error, "left something beside the session");
+        }
         self.save(tokens).await?;
         tracing::info!(expires_at = %claims.expires_at, %flow, "signed in");
         Ok(claims)

@@ -7,6 +7,7 @@ use ring::digest::{Context, SHA256};
 
 use super::token::TokenSet;
 use crate::error::Result;
+use crate::secret::Secret;
 
 /// Which session: everything that changes what the tokens are belongs here.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -69,18 +70,28 @@ pub trait TokenStore: std::fmt::Debug + Send + Sync + 'static {
     /// Keeps the tokens, in place of those before. When it returns, they survive a crash.
     fn save(&self, key: &StoreKey, tokens: &TokenSet) -> Result<()>;
 
-    /// Forgets the tokens, if there are any.
+    /// Forgets the tokens, if there are any, and all that is kept beside them.
     fn delete(&self, key: &StoreKey) -> Result<()>;
+
+    /// The text that is kept under `name` beside a session; None when there is none.
+    fn load_beside(&self, key: &StoreKey, name: &str) -> Result<Option<Secret>>;
+
+    /// Keeps a text beside a session, as safe as its tokens, in place of the one before. It need not survive a crash.
+    /// Without a session nothing is kept.
+    fn save_beside(&self, key: &StoreKey, name: &str, text: &Secret) -> Result<()>;
+
+    /// Forgets a text beside a session, or all of them when there is no `name`.
+    fn delete_beside(&self, key: &StoreKey, name: Option<&str>) -> Result<()>;
 }
 
 /// Keeps tokens as long as the process lives: for CI, and for those who want nothing on disk.
 #[derive(Debug, Default)]
 pub struct MemoryStore {
-    sessions: Mutex<HashMap<StoreKey, TokenSet>>,
+    sessions: Mutex<HashMap<StoreKey, (TokenSet, HashMap<String, Secret>)>>,
 }
 
 impl MemoryStore {
-    fn sessions(&self) -> MutexGuard<'_, HashMap<StoreKey, TokenSet>> {
+    fn sessions(&self) -> MutexGuard<'_, HashMap<StoreKey, (TokenSet, HashMap<String, Secret>)>> {
         // A map is whole even if somebody panicked while holding it.
         self.sessions.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -92,16 +103,42 @@ impl TokenStore for MemoryStore {
     }
 
     fn load(&self, key: &StoreKey) -> Result<Option<TokenSet>> {
-        Ok(self.sessions().get(key).cloned())
+        let sessions = self.sessions();
+        Ok(sessions.get(key).map(|(tokens, _)| tokens.clone()))
     }
 
     fn save(&self, key: &StoreKey, tokens: &TokenSet) -> Result<()> {
-        self.sessions().insert(key.clone(), tokens.clone());
+        let mut sessions = self.sessions();
+        sessions
+            .entry(key.clone())
+            .or_insert_with(|| (tokens.clone(), HashMap::new()))
+            .0 = tokens.clone();
         Ok(())
     }
 
     fn delete(&self, key: &StoreKey) -> Result<()> {
         self.sessions().remove(key);
+        Ok(())
+    }
+
+    fn load_beside(&self, key: &StoreKey, name: &str) -> Result<Option<Secret>> {
+        let sessions = self.sessions();
+        Ok(sessions
+            .get(key)
+            .and_then(|(_, texts)| texts.get(name).cloned()))
+    }
+
+    fn save_beside(&self, key: &StoreKey, name: &str, text: &Secret) -> Result<()> {
+        if let Some((_, texts)) = self.sessions().get_mut(key) {
+            texts.insert(name.to_owned(), text.clone());
+        }
+        Ok(())
+    }
+
+    fn delete_beside(&self, key: &StoreKey, name: Option<&str>) -> Result<()> {
+        if let Some((_, texts)) = self.sessions().get_mut(key) {
+            texts.retain(|kept, _| name.is_some_and(|name| kept != name));
+        }
         Ok(())
     }
 }
@@ -147,7 +184,11 @@ mod tests {
         store.save(&one, &tokens).unwrap();
         assert_eq!(store.load(&one).unwrap(), Some(tokens));
         assert_eq!(store.load(&key("https://op", "x", &[])).unwrap(), None);
+        let text = Secret::from("t".to_owned());
+        store.save_beside(&one, "name", &text).unwrap();
+        assert_eq!(store.load_beside(&one, "name").unwrap(), Some(text));
         store.delete(&one).unwrap();
         assert_eq!(store.load(&one).unwrap(), None);
+        assert_eq!(store.load_beside(&one, "name").unwrap(), None);
     }
 }
