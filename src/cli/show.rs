@@ -1,5 +1,7 @@
 //! `bsql show`: everything known of one database.
 
+use std::fmt::Write as _;
+
 use clap_complete::engine::ArgValueCompleter;
 use serde::Serialize;
 use url::Url;
@@ -249,17 +251,17 @@ impl Shown {
         let mut text = String::new();
         for (what, value) in lines {
             if let Some(value) = value {
-                text.push_str(&format!("{what:<13} {value}\n"));
+                let _ = writeln!(text, "{what:<13} {value}");
             }
         }
         for problem in &self.problems {
             let what = ui.paint_data(Paint::Warning, &format!("{:<13}", "problem"));
-            text.push_str(&format!("{what} {}\n", problem.what));
+            let _ = writeln!(text, "{what} {}", problem.what);
             for why in &problem.why {
-                text.push_str(&format!("{:<13} {why}\n", ""));
+                let _ = writeln!(text, "{:<13} {why}", "");
             }
             for fix in &problem.fix {
-                text.push_str(&format!("{:<13} {fix}\n", "fix"));
+                let _ = writeln!(text, "{:<13} {fix}", "fix");
             }
         }
         text

@@ -164,7 +164,9 @@ mod tests {
             ("SYSTEM", Shrink::To { rank: 0, width: 6 }),
             ("INSTANCE", Shrink::To { rank: 1, width: 8 }),
         ]);
-        rows.iter().for_each(|row| columns.measure(row));
+        for row in rows {
+            columns.measure(row);
+        }
         if let Some(terminal) = terminal {
             columns.fit(terminal);
         }

@@ -52,9 +52,8 @@ impl Keys {
 /// How many bytes the first key takes, and the key if it means something; `None` until there are enough bytes.
 fn first(bytes: &[u8], quiet: bool) -> Option<(usize, Option<Key>)> {
     match bytes {
-        [] => None,
         [ESCAPE] if quiet => Some((1, Some(Key::Escape))),
-        [ESCAPE] => None,
+        [] | [ESCAPE] => None,
         [ESCAPE, b'[' | b'O', rest @ ..] => sequence(rest, quiet),
         // Escape twice is Escape; with another key it is Alt and that key, which means nothing here.
         [ESCAPE, ESCAPE, ..] => Some((1, Some(Key::Escape))),

@@ -79,7 +79,6 @@ impl Ui {
                         .or_fail(ErrorKind::CannotCreate, || "cannot read from the terminal")?;
                     for key in keys.read(&bytes) {
                         match picker.press(key) {
-                            Step::Stay => {}
                             Step::Redraw => screen.forget(),
                             Step::Chosen(nth) => return Ok(Picked::Chosen(nth)),
                             Step::Leave => return Ok(Picked::Nothing),
@@ -88,7 +87,7 @@ impl Ui {
                                 "asking Backstage …".clone_into(&mut picker.status);
                                 refreshing = Some(Box::pin(refresh()));
                             }
-                            Step::Refresh => {}
+                            Step::Stay | Step::Refresh => {}
                         }
                     }
                     // Only now: what is typed after the last key is for whatever comes next.
