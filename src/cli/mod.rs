@@ -152,7 +152,7 @@ impl Command {
             Self::Tunnel(args) => tunnel::tunnel(args, app, ui).await,
             Self::Ps(args) => tunnel::ps(args, app, ui).await,
             Self::Stop(args) => tunnel::stop(args, app, ui).await,
-            Self::Logs(args) => tunnel::logs(&args, app, ui),
+            Self::Logs(args) => tunnel::logs(args, app, ui).await,
             Self::Env(args) => env::run(args, app, ui).await,
             Self::Dsn(args) => dsn::run(args, app, ui).await,
             Self::Token(args) => token::run(args, app, ui).await,

@@ -476,4 +476,35 @@ mod tests {
             }
         }
     }
+
+    /// Deterministic: the same bytes in every run, by xorshift64. Memory is bounded by the longest first packet.
+    #[tokio::test]
+    async fn no_client_makes_it_panic_or_wait() {
+        let mut state = 0x2545_f491_4f6c_dd1d_u64;
+        let mut next = move || {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            state
+        };
+        let valid = packet(&startup(&[("user", "ada"), ("database", "payments")]));
+        for _ in 0..2_000 {
+            let mut bytes = match next() % 4 {
+                0 => SSL_REQUEST.to_vec(),
+                1 => [&GSS_REQUEST[..], &valid].concat(),
+                2 => valid.clone(),
+                _ => Vec::new(),
+            };
+            bytes.extend((0..next() % 40).flat_map(|_| next().to_le_bytes()));
+            if !bytes.is_empty() {
+                let length = bytes.len() as u64;
+                let at = usize::try_from(next() % length).unwrap();
+                bytes[at] = next().to_le_bytes()[0];
+                bytes.truncate(usize::try_from(next() % (length + 1)).unwrap());
+            }
+            let (answer, outcome) = without_database(&[&bytes]).await;
+            assert!(answer.len() < 512, "{answer:?}");
+            assert!(!matches!(outcome, Outcome::Served), "{bytes:?}");
+        }
+    }
 }

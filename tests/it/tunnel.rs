@@ -94,6 +94,8 @@ fn in_the_background_until_it_is_stopped() {
         "bsql stop payments-staging",
     ]);
 
+    let logs = env.bsql(&["logs", "resource:default/payments-staging"]);
+    assert!(logs.succeeds().stdout.contains("ready name="));
     let pid = tunnel["pid"].as_u64().unwrap();
     env.bsql(&["stop", "payments-staging"])
         .succeeds()
@@ -220,12 +222,10 @@ fn a_port_that_is_taken() {
             &format!("cannot listen on `127.0.0.1:{own}`"),
             "another program listens there",
         ]);
-    // The notice is the background process's, and so in its log.
-    env.bsql(&["tunnel", "-d", "payments-staging"]).succeeds();
+    let notice = format!("another program has port {own} of `payments-staging`: using ");
+    let other = env.bsql(&["tunnel", "-d", "payments-staging"]).succeeds();
+    drop(other.says(&[&notice]));
     assert_ne!(port(&open(&env)[0]), own);
-    let logs = env.bsql(&["logs", "payments-staging"]).succeeds();
-    let notice = format!("port {own} of `payments-staging` is taken by another program");
-    assert!(logs.stdout.contains(&notice), "{logs}");
     env.bsql(&["stop", "--all"]).succeeds();
     drop(thief);
     env.bsql(&["tunnel", "-d", "payments-staging"]).succeeds();

@@ -21,14 +21,21 @@ use crate::error::{EXIT_CODES, Error, ErrorKind, Result, ResultExt as _};
 use crate::private_dir;
 use crate::ui::Ui;
 
+/// A tunnel that can be used.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Ready {
+    pub(super) report: Box<Report>,
+    /// Another process has had it open.
+    pub(super) already: bool,
+    /// What the person should know.
+    pub(super) notice: Option<String>,
+}
+
 /// What the process in the background says of a tunnel, as a line of JSON.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(super) enum Word {
-    Ready {
-        report: Box<Report>,
-        already: bool,
-    },
+    Ready(Ready),
     Failed {
         name: String,
         kind: String,
@@ -54,9 +61,9 @@ impl Word {
         }
     }
 
-    fn result(self) -> Result<(Report, bool)> {
+    fn result(self) -> Result<Ready> {
         let (kind, message, causes, hints) = match self {
-            Self::Ready { report, already } => return Ok((*report, already)),
+            Self::Ready(ready) => return Ok(ready),
             Self::Failed {
                 kind,
                 message,
@@ -93,7 +100,7 @@ pub(super) async fn start(
     let mut failed = None;
     for result in open_with_word(specs, options, http, app, ui).await? {
         match result {
-            Ok((report, already)) => tell_ready(&report, already, ui)?,
+            Ok(ready) => tell_ready(&ready, ui)?,
             Err(error) => {
                 let code = report_error(&error, Style::Text, ui);
                 failed.get_or_insert(code);
@@ -114,7 +121,7 @@ pub(super) async fn open(
     let results = open_with_word(specs, options, http, app, ui).await?;
     Ok(results
         .into_iter()
-        .map(|result| result.map(|(report, _)| report))
+        .map(|result| result.map(|ready| *ready.report))
         .collect())
 }
 
@@ -124,7 +131,7 @@ async fn open_with_word(
     http: Option<SocketAddr>,
     app: &App,
     ui: &mut Ui,
-) -> Result<Vec<Result<(Report, bool)>>> {
+) -> Result<Vec<Result<Ready>>> {
     // Whatever asks the person something, a browser or a locked keyring, does so here, where there is a terminal.
     let profile = app.profile(ui)?;
     if app.store_choice(&profile)? == StoreChoice::Memory {
@@ -143,20 +150,15 @@ async fn open_with_word(
             .or_interrupted(hear(BufReader::new(stdout).lines(), specs, &log));
     let heard = ui.wait("opening in the background", listening).await?;
     // Until it has heard this, it ends when we do.
-    if let Some(mut stdin) = child.stdin.take() {
-        let told = stdin.write_all(format!("{GO}\n").as_bytes()).await;
+    let mut stdin = child.stdin.take().expect("it is piped");
+    let told = stdin.write_all(format!("{GO}\n").as_bytes()).await;
+    // One that has opened nothing has left already.
+    let has_opened = |result: &Result<Ready>| result.as_ref().is_ok_and(|ready| !ready.already);
+    if heard.iter().any(has_opened) {
         told.or_fail(
             ErrorKind::Internal,
-            || "the process in the background ended",
-        )
-        .or_else(|error| {
-            // When all failed it has left, which was said already.
-            if heard.iter().all(Result::is_err) {
-                Ok(())
-            } else {
-                Err(error)
-            }
-        })?;
+            || "the process in the background has ended",
+        )?;
     }
     Ok(heard)
 }
@@ -166,7 +168,7 @@ async fn hear(
     mut lines: Lines<BufReader<ChildStdout>>,
     specs: &[Spec],
     log: &Path,
-) -> Result<Vec<Result<(Report, bool)>>> {
+) -> Result<Vec<Result<Ready>>> {
     let mut heard = Vec::new();
     while heard.len() < specs.len() {
         let line = lines.next_line().await.or_fail(
@@ -227,8 +229,7 @@ fn spawn(
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(stderr);
-    #[cfg(unix)]
-    command.process_group(0);
+    // Not a process group of its own: the group's leader could not leave for a session of its own.
     command.spawn().or_fail(ErrorKind::CannotCreate, failed)
 }
 

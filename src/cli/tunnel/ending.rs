@@ -86,6 +86,7 @@ pub(super) async fn serve(
         access,
         report,
         strangers,
+        notice: _,
     } = opened;
     let meter = tunnel.meter();
     let line = (report.clone(), Arc::clone(&meter));

@@ -2,6 +2,7 @@
 
 use std::fs;
 
+use super::called;
 use crate::app::App;
 use crate::control::Remembered;
 use crate::error::{ErrorKind, Result, ResultExt as _};
@@ -17,9 +18,15 @@ pub(crate) struct LogsArgs {
     lines: Option<usize>,
 }
 
-pub(super) fn run(args: &LogsArgs, app: &App, ui: &mut Ui) -> Result<u8> {
-    let log = Remembered::new(&app.paths().state)
-        .log_of(&args.name)?
+pub(super) async fn run(args: LogsArgs, app: &App, ui: &mut Ui) -> Result<u8> {
+    // One that is open goes by all of its names; of one that has ended, the catalog's is remembered.
+    let open = called(&args.name, app).await?;
+    let log = open.into_iter().find_map(|open| open.report.log);
+    let log = log
+        .map_or_else(
+            || Remembered::new(&app.paths().state).log_of(&args.name),
+            |log| Ok(Some(log)),
+        )?
         .ok_or_else(|| {
             ErrorKind::NotFound
                 .error(format!(

@@ -136,8 +136,8 @@ pub(crate) async fn stop(args: StopArgs, app: &App, ui: &mut Ui) -> Result<u8> {
     stop::run(args, app, ui).await
 }
 
-pub(crate) fn logs(args: &LogsArgs, app: &App, ui: &mut Ui) -> Result<u8> {
-    logs::run(args, app, ui)
+pub(crate) async fn logs(args: LogsArgs, app: &App, ui: &mut Ui) -> Result<u8> {
+    logs::run(args, app, ui).await
 }
 
 /// The open tunnels that are called `name`, of the profile in use.

@@ -12,7 +12,7 @@ use super::spec::{Asked, Spec, on_port, own_socket};
 use crate::app::{App, InstanceDialer};
 use crate::audit::{Access, AuditEntry};
 use crate::cli::access::{Reached, Wanted, reach};
-use crate::control::{Claim, Control, Open, Remembered, Report, key, open_tunnels};
+use crate::control::{Claim, Control, Open, PortRange, Remembered, Report, key, open_tunnels};
 use crate::error::{ErrorKind, Result, ResultExt as _};
 use crate::private_dir;
 use crate::tunnel::{Place, Reading, Startup, Stranger, Tunnel};
@@ -26,6 +26,8 @@ pub(super) struct Opened {
     pub(super) access: Access,
     /// As it is now.
     pub(super) report: Report,
+    /// What the person should know.
+    pub(super) notice: Option<String>,
     /// Who was turned away.
     pub(super) strangers: mpsc::Receiver<Stranger>,
 }
@@ -113,7 +115,7 @@ async fn try_to_open(
     };
     // Proven before anybody is told that it is ready.
     reached.open(app, ui).await?.close().await;
-    let place = place(spec, options, &reached, &key, app, ui)?;
+    let (place, notice) = place(spec, options, &reached, &key, app)?;
     if let Some(log) = log {
         Remembered::new(&app.paths().state).remember_log(&key, &reached.target.name, log)?;
     }
@@ -157,6 +159,7 @@ async fn try_to_open(
         entry,
         access,
         report,
+        notice,
         strangers,
     })))
 }
@@ -242,16 +245,16 @@ pub(super) fn require_alike(
         .hint(format!("bsql stop {}", report.name)))
 }
 
+/// Where to listen, and what the person should know of it.
 fn place(
     spec: &Spec,
     options: &TunnelOptions,
     reached: &Reached,
     key: &str,
     app: &App,
-    ui: &Ui,
-) -> Result<Place> {
+) -> Result<(Place, Option<String>)> {
     let name = &reached.target.name;
-    Ok(match &spec.place {
+    let place = match &spec.place {
         Asked::Port(port) => on_port(*port),
         Asked::Socket { dir, port } => Place::Socket {
             dir: dir.clone(),
@@ -263,24 +266,23 @@ fn place(
         }
         Asked::Own => {
             let range = match app.files()?.tunnel_ports()? {
-                Some(text) => text.parse().or_fail(ErrorKind::Config, || {
-                    "the key `tunnel.ports` is wrong".to_owned()
-                })?,
-                None => crate::control::PortRange::default(),
+                Some(text) => text
+                    .parse()
+                    .or_fail(ErrorKind::Config, || "the key `tunnel.ports` is wrong")?,
+                None => PortRange::default(),
             };
             let remembered = Remembered::new(&app.paths().state);
             let chosen = remembered.choose_port(key, name, range, |port| {
                 TcpListener::bind(("127.0.0.1", port)).is_ok()
             })?;
-            if let Some(own) = chosen.instead_of {
-                ui.warn(&format!(
-                    "port {own} of `{name}` is taken by another program: using {} this time",
-                    chosen.port
-                ));
-            }
-            on_port(chosen.port)
+            let port = chosen.port;
+            let notice = chosen.instead_of.map(|own| {
+                format!("another program has port {own} of `{name}`: using {port} this time")
+            });
+            return Ok((on_port(port), notice));
         }
-    })
+    };
+    Ok((place, None))
 }
 
 #[cfg(test)]

@@ -7,13 +7,13 @@ use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::background::{GO, Word};
+use super::background::{GO, Ready, Word};
 use super::ending::{Board, Ended, Ends, serve};
 use super::open::{Attempt, open};
 use super::{TunnelArgs, shown};
 use crate::app::App;
 use crate::cli::report::{Style, report as report_error};
-use crate::control::{Report, serve_http};
+use crate::control::serve_http;
 use crate::error::{Error, ErrorKind, Result, ResultExt as _};
 use crate::ui::Ui;
 
@@ -57,7 +57,11 @@ pub(super) async fn run(args: TunnelArgs, app: &App, ui: &mut Ui) -> Result<u8> 
         };
         match attempt {
             Ok(Attempt::Opened(opened)) => {
-                let report = opened.report.clone();
+                let ready = Ready {
+                    report: Box::new(opened.report.clone()),
+                    already: false,
+                    notice: opened.notice.clone(),
+                };
                 let ends = Ends {
                     all: all.clone(),
                     idle_timeout: args.options.idle_timeout,
@@ -70,9 +74,16 @@ pub(super) async fn run(args: TunnelArgs, app: &App, ui: &mut Ui) -> Result<u8> 
                     app.audit(),
                     app.clock(),
                 ));
-                say_ready(&report, false, log, ui)?;
+                say_ready(ready, log, ui)?;
             }
-            Ok(Attempt::AlreadyOpen(report)) => say_ready(&report, true, log, ui)?,
+            Ok(Attempt::AlreadyOpen(report)) => {
+                let ready = Ready {
+                    report,
+                    already: true,
+                    notice: None,
+                };
+                say_ready(ready, log, ui)?;
+            }
             // Independent: the others go on.
             Err(error) => {
                 failed.get_or_insert(error.kind().code());
@@ -124,18 +135,13 @@ async fn cancel_without_parent(all: CancellationToken) {
 }
 
 /// What is said of a tunnel that is ready.
-fn say_ready(report: &Report, already: bool, log: Option<&Path>, ui: &mut Ui) -> Result<()> {
-    if log.is_some() {
-        tracing::info!(
-            name = report.name,
-            endpoint = shown(&report.endpoint),
-            already,
-            "ready"
-        );
-        let report = Box::new(report.clone());
-        return say_to_parent(&Word::Ready { report, already }, ui);
-    }
-    tell_ready(report, already, ui)
+fn say_ready(ready: Ready, log: Option<&Path>, ui: &mut Ui) -> Result<()> {
+    let Some(_) = log else {
+        return tell_ready(&ready, ui);
+    };
+    let (name, endpoint) = (&ready.report.name, shown(&ready.report.endpoint));
+    tracing::info!(name, endpoint, ready.already, ready.notice, "ready");
+    say_to_parent(&Word::Ready(ready), ui)
 }
 
 fn say_failed(name: &str, error: &Error, log: Option<&Path>, ui: &mut Ui) -> Result<()> {
@@ -152,9 +158,13 @@ fn say_to_parent(word: &Word, ui: &mut Ui) -> Result<()> {
 }
 
 /// The person learns where it is: on stdout for scripts, and with the command for psql on stderr.
-pub(super) fn tell_ready(report: &Report, already: bool, ui: &mut Ui) -> Result<()> {
+pub(super) fn tell_ready(ready: &Ready, ui: &mut Ui) -> Result<()> {
+    let report = &ready.report;
+    if let Some(notice) = &ready.notice {
+        ui.warn(notice);
+    }
     ui.print(&format!("{} {}\n", report.name, shown(&report.endpoint)))?;
-    let how = if already {
+    let how = if ready.already {
         format!("open already, in process {}", report.pid)
     } else {
         "ready".to_owned()

@@ -1,0 +1,26 @@
+"""Runs the commands of docs/scripting.md, in order, and compares what they print: documented.py FILE."""
+
+import re
+import subprocess
+import sys
+
+with open(sys.argv[1]) as file:
+    blocks = re.findall(r"```console\n(.*?)```", file.read(), re.S)
+
+
+def steady(text):
+    """Ports, process numbers, times and the widths of their columns differ."""
+    text = re.sub(r"\b\d{4,7}\b", "N", text)
+    text = re.sub(r"\b\d+ s\b", "T", text)
+    return re.sub(r" +", " ", text).replace(" \n", "\n")
+
+
+count = 0
+for block in blocks:
+    for command, expected in re.findall(r"^\$ (.*)\n((?:(?!\$ ).*\n)*)", block, re.M):
+        run = subprocess.run(["bash", "-c", command], stdout=subprocess.PIPE, text=True)
+        if steady(run.stdout) != steady(expected):
+            sys.exit(f"$ {command}\nis documented to print\n{expected}and printed\n{run.stdout}")
+        count += 1
+assert count > 15, count
+print(f"{count} documented commands print what is documented")
