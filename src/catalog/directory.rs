@@ -350,3 +350,264 @@ pub fn ago(then: Timestamp, now: Timestamp) -> String {
         _ => format!("{} days ago", seconds / 86_400),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use serde_json::json;
+
+    use super::*;
+    use crate::catalog::entity::EntityRef;
+    use crate::catalog::stand_in::{NoBearer, answer, client};
+    use crate::loopback::{Response, Server};
+
+    fn keeping(cache: &Path, subject: &'static str, ahead: SignedDuration) -> Keeping {
+        Keeping {
+            cache: cache.to_owned(),
+            owner: Owner {
+                profile: "acme".to_owned(),
+                backstage: "https://backstage.acme.example/".to_owned(),
+                issuer: "https://login.acme.example".to_owned(),
+                subject: String::new(),
+            },
+            subject: Box::new(move || Box::pin(async move { Ok(Some(subject.to_owned())) })),
+            ttl: SignedDuration::from_mins(10),
+            clock: Clock::ahead_by(ahead),
+        }
+    }
+
+    /// What Backstage does at the moment.
+    const WELL: usize = 0;
+    const EMPTY: usize = 1;
+    const DOWN: usize = 2;
+    const DENIED: usize = 3;
+
+    struct Scene {
+        server: Server,
+        mood: Arc<AtomicUsize>,
+        asked: Arc<AtomicUsize>,
+        cache: tempfile::TempDir,
+    }
+
+    impl Scene {
+        async fn with(count: usize) -> Self {
+            let entities: Vec<_> = (0..count)
+                .rev()
+                .map(|n| {
+                    json!({
+                        "kind": "Resource",
+                        "metadata": { "name": format!("db{n:04}-staging"), "namespace": "default" },
+                        "spec": { "type": "database" },
+                        "relations": [{ "type": "ownedBy", "targetRef": "group:default/payments" }],
+                    })
+                })
+                .collect();
+            let (mood, asked) = (Arc::new(AtomicUsize::new(WELL)), Arc::default());
+            let (its_mood, its_asked) = (Arc::clone(&mood), Arc::clone(&asked));
+            let server = Server::start(move |request| {
+                AtomicUsize::fetch_add(&its_asked, 1, Ordering::SeqCst);
+                match its_mood.load(Ordering::SeqCst) {
+                    WELL => answer(request, &entities),
+                    EMPTY => answer(request, &[]),
+                    DOWN => Response::json(503, &json!({})),
+                    _ => Response::json(
+                        403,
+                        &json!({ "error": { "name": "NotAllowedError", "message": "" } }),
+                    ),
+                }
+            })
+            .await;
+            Self {
+                server,
+                mood,
+                asked,
+                cache: tempfile::tempdir().unwrap(),
+            }
+        }
+
+        fn is(&self, mood: usize) -> &Self {
+            self.mood.store(mood, Ordering::SeqCst);
+            self
+        }
+
+        fn directory(&self, freshness: Freshness, minutes: i64) -> Directory<NoBearer> {
+            let ahead = SignedDuration::from_mins(minutes);
+            let keeping = keeping(self.cache.path(), "ada", ahead);
+            Directory::new(client(&self.server, NoBearer), keeping, freshness)
+        }
+
+        async fn list(&self, freshness: Freshness, minutes: i64) -> Result<Dated<Listing>> {
+            let directory = self.directory(freshness, minutes);
+            directory.databases(&Selection::default()).await
+        }
+
+        fn asked(&self) -> usize {
+            self.asked.swap(0, Ordering::SeqCst)
+        }
+    }
+
+    fn names(listing: &Listing) -> Vec<String> {
+        let entities = listing.entities().map(|entity| entity.unwrap());
+        entities.map(|entity| entity.metadata.name).collect()
+    }
+
+    #[tokio::test]
+    async fn within_its_time_a_listing_is_not_asked_for_again() {
+        let scene = Scene::with(12).await;
+        let first = scene.list(Freshness::Usual, 0).await.unwrap();
+        assert!(!first.from_cache && first.note.is_none());
+        assert!(scene.asked() > 0);
+        let again = scene.list(Freshness::Usual, 9).await.unwrap();
+        assert_eq!((again.from_cache, scene.asked()), (true, 0));
+        assert_eq!(again.as_of, first.as_of);
+        assert_eq!(names(&again.value), names(&first.value));
+        let sorted: Vec<String> = (0..12).map(|n| format!("db{n:04}-staging")).collect();
+        assert_eq!(names(&again.value), sorted, "in order");
+        assert_eq!(names(&again.value), sorted, "as often as one likes");
+
+        assert!(!scene.list(Freshness::Usual, 11).await.unwrap().from_cache);
+        assert!(!scene.list(Freshness::Refresh, 11).await.unwrap().from_cache);
+        // Kept while the clock was wrong: of the future.
+        assert!(!scene.list(Freshness::Usual, 0).await.unwrap().from_cache);
+    }
+
+    #[tokio::test]
+    async fn an_old_answer_is_used_when_backstage_is_down_but_not_when_it_says_no() {
+        let scene = Scene::with(3).await;
+        assert!(scene.is(DOWN).list(Freshness::Usual, 0).await.is_err());
+        scene.is(WELL).list(Freshness::Usual, 0).await.unwrap();
+        let old = scene.is(DOWN).list(Freshness::Usual, 185).await.unwrap();
+        assert_eq!((old.from_cache, old.value.len()), (true, 3));
+        assert!(old.note.unwrap().contains("3 h ago"));
+        let error = scene.list(Freshness::Refresh, 185).await.unwrap_err();
+        assert!(
+            error
+                .next_steps()
+                .iter()
+                .any(|hint| hint.contains("--offline"))
+        );
+        let error = scene
+            .is(DENIED)
+            .list(Freshness::Usual, 185)
+            .await
+            .unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Denied);
+    }
+
+    #[tokio::test]
+    async fn offline_asks_nobody() {
+        let scene = Scene::with(3).await;
+        let error = scene.list(Freshness::Offline, 0).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unavailable);
+        scene.list(Freshness::Usual, 0).await.unwrap();
+        scene.asked();
+        let kept = scene.list(Freshness::Offline, 60 * 24 * 9).await.unwrap();
+        assert_eq!((kept.value.len(), scene.asked()), (3, 0));
+        assert!(kept.note.unwrap().contains("9 days ago"));
+        // A name that was only listed is known, too.
+        let directory = scene.directory(Freshness::Offline, 60);
+        let options = FindOptions::default();
+        let found = directory.find("DB0001-staging", &options).await.unwrap();
+        assert_eq!(found.value.len(), 1);
+        assert!(directory.find("other", &options).await.is_err());
+        assert_eq!(scene.asked(), 0);
+    }
+
+    #[tokio::test]
+    async fn nothing_does_not_replace_much_without_a_word() {
+        let scene = Scene::with(500).await;
+        scene.list(Freshness::Usual, 0).await.unwrap();
+        scene.is(EMPTY);
+        for minutes in [11, 22] {
+            let kept = scene.list(Freshness::Usual, minutes).await.unwrap();
+            assert_eq!((kept.value.len(), kept.from_cache), (500, true));
+            assert!(kept.note.unwrap().contains("no databases now"));
+        }
+        let kept = scene.list(Freshness::Refresh, 30).await.unwrap();
+        assert_eq!(kept.value.len(), 500, "once may be an accident");
+        assert!(kept.note.unwrap().contains("once more"));
+        let empty = scene.list(Freshness::Refresh, 30).await.unwrap();
+        assert_eq!((empty.value.len(), empty.from_cache), (0, false));
+        // Empty is an answer like any other from now on.
+        let empty = scene.list(Freshness::Usual, 31).await.unwrap();
+        assert_eq!((empty.value.len(), empty.note), (0, None));
+        // Two in a row: a full one between them begins anew.
+        scene.is(WELL).list(Freshness::Refresh, 40).await.unwrap();
+        let kept = scene.is(EMPTY).list(Freshness::Refresh, 41).await.unwrap();
+        assert_eq!(kept.value.len(), 500);
+    }
+
+    #[tokio::test]
+    async fn what_a_name_stands_for_is_known_for_a_while() {
+        let scene = Scene::with(3).await;
+        let options = FindOptions::default();
+        let find = |freshness, minutes, name: &'static str| {
+            let directory = scene.directory(freshness, minutes);
+            let options = options.clone();
+            async move { directory.find(name, &options).await }
+        };
+        find(Freshness::Usual, 0, "db0001-staging").await.unwrap();
+        scene.asked();
+        let again = find(Freshness::Usual, 5, "db0001-staging").await.unwrap();
+        assert_eq!((again.from_cache, scene.asked()), (true, 0));
+        for _ in 0..2 {
+            let error = find(Freshness::Usual, 5, "nothing").await.unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::NotFound);
+            assert!(scene.asked() > 0, "that nothing was found is not kept");
+        }
+        scene.is(DOWN);
+        let old = find(Freshness::Usual, 60, "db0001-staging").await.unwrap();
+        assert!(old.note.unwrap().contains("1 h ago"));
+        let error = find(Freshness::Usual, 60, "nothing").await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unavailable);
+    }
+
+    #[tokio::test]
+    async fn another_person_knows_nothing_of_it() {
+        let scene = Scene::with(3).await;
+        scene.list(Freshness::Usual, 0).await.unwrap();
+        let keeping = keeping(scene.cache.path(), "eve", SignedDuration::ZERO);
+        let client = client(&scene.server, NoBearer);
+        let eve = Directory::new(client, keeping, Freshness::Offline);
+        assert!(eve.databases(&Selection::default()).await.is_err());
+        let other = Selection {
+            owners: Some(vec![EntityRef::new("group", "default", "payments")]),
+            system: None,
+        };
+        let ada = scene.directory(Freshness::Offline, 0);
+        assert!(ada.databases(&other).await.is_err(), "another selection");
+    }
+
+    #[cfg(unix)]
+    #[tokio::test]
+    async fn without_a_cache_directory_it_works_all_the_same() {
+        let scene = Scene::with(3).await;
+        std::fs::write(scene.cache.path().join("catalog"), "in the way").unwrap();
+        let listed = scene.list(Freshness::Usual, 0).await.unwrap();
+        assert_eq!(listed.value.len(), 3);
+        assert!(listed.note.unwrap().contains("cannot be kept"));
+        assert_eq!(names(&listed.value).len(), 3);
+        let directory = scene.directory(Freshness::Usual, 0);
+        let options = FindOptions::default();
+        let found = directory.find("db0001-staging", &options).await.unwrap();
+        assert_eq!(found.value.len(), 1);
+    }
+
+    #[test]
+    fn ages() {
+        let then = Timestamp::UNIX_EPOCH;
+        for (seconds, expected) in [
+            (-5, "0 s ago"),
+            (59, "59 s ago"),
+            (3_599, "59 min ago"),
+            (3 * 3_600, "3 h ago"),
+            (49 * 3_600, "2 days ago"),
+        ] {
+            let now = then + SignedDuration::from_secs(seconds);
+            assert_eq!(ago(then, now), expected);
+        }
+    }
+}
