@@ -105,7 +105,7 @@ impl Place {
             return;
         }
         let noted = self.make().and_then(|()| {
-            let mut file = unfinished(&self.root)?;
+            let mut file = self.unfinished_in(&self.root)?;
             file.write_all(name)?;
             Ok(file.persist(path)?)
         });
@@ -149,7 +149,17 @@ impl Place {
     /// A file to fill; [`keep`](Self::keep) gives it its name.
     pub(super) fn unfinished(&self) -> io::Result<NamedTempFile> {
         self.make()?;
-        unfinished(&self.dir)
+        self.unfinished_in(&self.dir)
+    }
+
+    fn unfinished_in(&self, dir: &Path) -> io::Result<NamedTempFile> {
+        // Made with mode 0600, and deleted if anything fails.
+        let file = tempfile::Builder::new()
+            .prefix(UNFINISHED)
+            .tempfile_in(dir)?;
+        file.as_file()
+            .set_modified(SystemTime::from(self.clock.now()))?;
+        Ok(file)
     }
 
     /// Puts a finished file in the place of the one that may be there. Not synchronised: what a crash cuts off is noticed
@@ -223,11 +233,6 @@ impl Place {
 
 fn last_user(profile: &str) -> String {
     format!("{profile}.last")
-}
-
-fn unfinished(dir: &Path) -> io::Result<NamedTempFile> {
-    // Made with mode 0600, and deleted if anything fails.
-    tempfile::Builder::new().prefix(UNFINISHED).tempfile_in(dir)
 }
 
 fn open_private(path: &Path) -> Option<File> {
