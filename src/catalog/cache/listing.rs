@@ -243,6 +243,8 @@ impl<'a> Shelf<'a> {
     fn keep(&self, entities: &mut Spool, header: &Header) -> io::Result<Listing> {
         let file = self.place.unfinished()?;
         entities.write(header, file.as_file())?;
+        // First of all: what is written next tidies up.
+        let file = self.place.keep(file, &format!("{LISTING}{}", self.id))?;
         let owners: String = entities
             .owners
             .iter()
@@ -250,7 +252,6 @@ impl<'a> Shelf<'a> {
             .collect();
         self.place
             .write(&format!("{OWNERS}{}", self.id), owners.as_bytes())?;
-        let file = self.place.keep(file, &format!("{LISTING}{}", self.id))?;
         self.place.remove(&format!("{EMPTY}{}", self.id));
         let (_, listing) = Listing::read(file)
             .ok_or_else(|| io::Error::other("what was just written cannot be read"))?;
