@@ -105,8 +105,8 @@ fn the_catalog_may_be_as_big_as_one_likes() {
             "-c",
             &script,
         ])
-        .succeeds()
-        .says(&["acme-staging:"]);
+        .succeeds();
+    assert!(run.stdout.contains("acme-staging:"), "{run}");
     let generated = run.stdout.matches("invoices-00000-").count();
     assert_eq!(generated, 2, "{run}");
 }
