@@ -6,7 +6,7 @@ use crate::auth::Session;
 use crate::catalog::BearerSource;
 use crate::cloudsql::{
     AccessToken, Adc, AdcEnvironment, AdcOptions, ConnectionInfoSource, Dialer, Endpoints,
-    GcloudTokens, GoogleTokens, Impersonated, InstanceConnectionName, IpType, NarrowedTokenSource,
+    GcloudTokens, GoogleTokens, Impersonated, InstanceLocator, IpType, NarrowedTokenSource,
     OAuthTokens, PendingKey, SqlAdminClient, Subject, SubjectTokenSource, WorkforceTokens,
 };
 use crate::config::{Credentials, Profile};
@@ -183,7 +183,8 @@ impl App {
         &self,
         profile: &Profile,
         credentials: Arc<GoogleCredentials>,
-        instance: InstanceConnectionName,
+        session: &Session,
+        instance: impl Into<InstanceLocator>,
         key: PendingKey,
         ip_type: IpType,
     ) -> Result<InstanceDialer> {
@@ -193,6 +194,7 @@ impl App {
             credentials,
             key,
             iam_login: true,
+            kept: Some(Self::kept(session)),
             clock: self.clock,
         };
         Ok(Dialer::new(

@@ -2,6 +2,7 @@
 
 mod backstage;
 mod google;
+mod kept;
 mod sessions;
 
 pub(crate) use backstage::CatalogTokens;

@@ -9,8 +9,8 @@ use crate::audit::Access;
 use crate::auth::{Claims, Session};
 use crate::catalog::{Freshness, Usage};
 use crate::cloudsql::{
-    ClientKey, Connection as Stream, CredentialSource, Engine, InstanceConnectionName, IpType,
-    Scope, database_user,
+    Connection as Stream, CredentialSource, Engine, InstanceConnectionName, IpType, Scope,
+    database_user,
 };
 use crate::config::Profile;
 use crate::error::{Error, ErrorKind, Result};
@@ -145,8 +145,6 @@ async fn reach_once(
     app: &App,
     ui: &mut Ui,
 ) -> Result<Reached> {
-    // On its own thread from now on: it takes longer than everything before it is needed.
-    let key = ClientKey::generate_in_background();
     let profile = app.profile(ui)?;
     let session = app.session(&profile)?;
     let mut timings = Timings::default();
@@ -156,6 +154,8 @@ async fn reach_once(
         .person(&session, signed_in(&session, app, &profile, ui))
         .await?;
     timings.add("session", start);
+    // On its own thread from now on: where there is none yet, making it takes longer than all that comes before its use.
+    let key = app.client_key(&session);
 
     let start = Instant::now();
     let credentials = app.credentials(&profile, &session)?;
@@ -164,8 +164,15 @@ async fn reach_once(
     let found = ui
         .wait(
             "asking Backstage",
-            app.shutdown()
-                .or_interrupted(async { tokio::join!(finding, warm_up(&credentials)).0 }),
+            app.shutdown().or_interrupted(async {
+                // Not where a certificate of the last run will do.
+                let warming = async {
+                    if !App::kept(&session).is_warm(app.clock().now()).await {
+                        warm_up(&credentials).await;
+                    }
+                };
+                tokio::join!(finding, warming).0
+            }),
         )
         .await?;
     timings.add("catalog", start);
@@ -219,20 +226,14 @@ async fn reach_once(
         (database_user(&who.login, engine), Some(who.user_type))
     };
     let start = Instant::now();
-    let locating = app.shutdown().or_interrupted(async {
-        let admin = app.sql_admin(&profile)?;
-        match target.instance.connection_name() {
-            Some(name) => Ok(name),
-            None => {
-                admin
-                    .locate(
-                        &credentials.access_token(Scope::Admin).await?,
-                        &target.instance,
-                    )
-                    .await
-            }
-        }
-    });
+    let ip_type = match target.ip_type {
+        Some(ip_type) => ip_type,
+        None => profile.google.ip_type.parse::<IpType>()?,
+    };
+    let locator = target.instance.clone();
+    let shared = Arc::clone(&credentials);
+    let dialer = Arc::new(app.dialer(&profile, shared, &session, locator, key, ip_type)?);
+    let locating = app.shutdown().or_interrupted(dialer.locate());
     let instance = ui
         .wait("asking Google where the instance is", locating)
         .await?;
@@ -261,12 +262,6 @@ async fn reach_once(
         read_only: wanted.read_only,
         statement_timeout: None,
     };
-    let ip_type = match target.ip_type {
-        Some(ip_type) => ip_type,
-        None => profile.google.ip_type.parse::<IpType>()?,
-    };
-    let shared = Arc::clone(&credentials);
-    let dialer = Arc::new(app.dialer(&profile, shared, instance.clone(), key, ip_type)?);
     Ok(Reached {
         target,
         login,
@@ -334,6 +329,16 @@ impl Reached {
     }
 
     async fn try_open(&mut self, app: &App, ui: &Ui) -> Result<Connection<Stream>> {
+        let result = self.log_in(app, ui).await;
+        // In TLS 1.3 a certificate is refused after the handshake, when nothing but the log-in shows it.
+        if result.is_err() && self.dialer.was_refused() {
+            tracing::info!("the instance refused the certificate: once more, with a new one");
+            return self.log_in(app, ui).await;
+        }
+        result
+    }
+
+    async fn log_in(&mut self, app: &App, ui: &Ui) -> Result<Connection<Stream>> {
         let start = Instant::now();
         let dialing = app.shutdown().or_interrupted(self.dialer.dial());
         let stream = ui

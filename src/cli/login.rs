@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::query::duration;
 use crate::app::App;
 use crate::auth::{Claims, Flow, Session, SignIn, StoreChoice};
+use crate::cloudsql::ClientKey;
 use crate::config::Profile;
 use crate::error::{ErrorKind, Result};
 use crate::ui::Ui;
@@ -143,10 +144,15 @@ pub(super) async fn sign_in(
         max_age: args.max_age,
     };
     ui.open_browsers_with(app.browser(args.no_browser));
+    // While the person signs in there is time to make the key that the first `connect` needs.
+    let key = ClientKey::generate_in_background();
     let claims = app
         .shutdown()
         .or_interrupted(session.sign_in(&sign_in, ui))
         .await?;
+    if let Ok(key) = key.ready().await {
+        App::kept(session).adopt(key, app.clock().now()).await;
+    }
     ui.status(&format!(
         "signed in as {} (profile {})",
         who(&claims),

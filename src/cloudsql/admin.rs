@@ -3,6 +3,8 @@
 //! <https://cloud.google.com/sql/docs/postgres/admin-api/rest/v1beta4/connect>; `v1beta4` is what all of Google's
 //! connectors use. The region is in no URL: it is only in the answer.
 
+use std::time::Duration;
+
 use reqwest::{RequestBuilder, StatusCode};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
@@ -20,6 +22,8 @@ use crate::error::{Error, ErrorKind, Result, ResultExt as _};
 use crate::http::{Answer, HttpClient};
 
 const SERVICE: &str = "the SQL Admin API";
+/// When the API says how long to wait, that is waited for once, if the person can be expected to.
+const LONGEST_WAIT: Duration = Duration::from_secs(10);
 
 /// Asks the SQL Admin API.
 #[derive(Debug, Clone)]
@@ -30,7 +34,7 @@ pub struct SqlAdminClient {
 }
 
 /// Where an instance is and what to trust.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ConnectSettings {
     /// The region, for example `europe-west1`.
@@ -50,7 +54,7 @@ pub struct ConnectSettings {
 }
 
 /// An address of an instance.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct IpAddress {
     /// `PRIMARY` is public, `PRIVATE` is in a VPC; others are not for clients.
@@ -60,13 +64,13 @@ pub struct IpAddress {
     pub ip_address: String,
 }
 
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct SslCert {
     /// PEM, one certificate or several.
     pub(super) cert: String,
 }
 
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 struct DnsName {
     #[serde(default)]
     name: String,
@@ -159,6 +163,11 @@ impl SqlAdminClient {
             base_url,
             user_project,
         }
+    }
+
+    /// Where the API is.
+    pub(super) fn base_url(&self) -> &Url {
+        &self.base_url
     }
 
     /// Where the instance is and what to trust.

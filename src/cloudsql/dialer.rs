@@ -3,8 +3,8 @@
 use std::io;
 use std::net::IpAddr;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -15,10 +15,12 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
+use tokio_util::task::AbortOnDropHandle;
 
-use super::credentials::CredentialSource;
+use super::credentials::{CredentialSource, Scope};
 use super::engine::IpType;
 use super::info::{Address, ConnectionInfo, ConnectionInfoSource};
+use super::name::InstanceConnectionName;
 use super::verify::WrongServer;
 use crate::buffers::{Buffers, ReadAhead};
 use crate::clock::Clock;
@@ -35,11 +37,16 @@ const KEEPALIVE: Duration = Duration::from_secs(30);
 /// Info that is younger will not have changed, and asking again for every connection of a pool would use up the quota of
 /// 180 calls a minute. As Google's connectors.
 const SETTLED: SignedDuration = SignedDuration::from_secs(30);
+/// How often to see whether it is time for new info. A certificate is replaced four minutes before it ends.
+const LOOK_AHEAD: Duration = Duration::from_secs(30);
 
 /// Opens authenticated streams to one instance.
 #[derive(Debug)]
 pub struct Dialer<C: CredentialSource> {
-    info: RefreshCache<ConnectionInfoSource<C>>,
+    info: Arc<RefreshCache<ConnectionInfoSource<C>>>,
+    /// Keeps the info fresh, if somebody wants that.
+    ahead: OnceLock<AbortOnDropHandle<()>>,
+    look_ahead: Duration,
     ip_type: IpType,
     port: u16,
     clock: Clock,
@@ -56,12 +63,22 @@ enum Failure {
     Outdated(Error),
 }
 
+impl Failure {
+    fn into_error(self) -> Error {
+        match self {
+            Self::Network(error) | Self::Outdated(error) => error,
+        }
+    }
+}
+
 impl<C: CredentialSource> Dialer<C> {
     /// Dials the instance of `source` at its address of type `ip_type`. Nothing is asked before the first dial.
     pub fn new(source: ConnectionInfoSource<C>, ip_type: IpType, port: u16) -> Self {
         let clock = source.clock;
         Self {
-            info: RefreshCache::new(source, clock),
+            info: Arc::new(RefreshCache::new(source, clock)),
+            ahead: OnceLock::new(),
+            look_ahead: LOOK_AHEAD,
             ip_type,
             port,
             clock,
@@ -90,6 +107,47 @@ impl<C: CredentialSource> Dialer<C> {
                 .hint("set this machine's clock"));
         }
         Ok(info)
+    }
+
+    /// The instance's whole name; asked for if the region is not known.
+    pub async fn locate(&self) -> Result<InstanceConnectionName> {
+        let source = self.info.source();
+        if let Some(name) = source.instance.connection_name() {
+            return Ok(name);
+        }
+        if let Some(info) = self.info.known().await {
+            return Ok(info.instance.clone());
+        }
+        let token = source.credentials.access_token(Scope::Admin).await?;
+        source.admin.locate(&token, &source.instance).await
+    }
+
+    /// Whether the instance has refused a certificate since the last dial. The next dial gets a new one, so that it is
+    /// worth trying once more.
+    pub fn was_refused(&self) -> bool {
+        self.refused.load(Ordering::SeqCst)
+    }
+
+    /// Gets a new certificate before the old one ends, for a tunnel that is open for hours: then no connection waits for
+    /// Google. Stops when the dialer is dropped. Once is enough.
+    ///
+    /// Must be called within a runtime.
+    pub fn refresh_ahead(&self) {
+        self.ahead.get_or_init(|| {
+            let (info, every) = (Arc::clone(&self.info), self.look_ahead);
+            AbortOnDropHandle::new(tokio::spawn(async move {
+                loop {
+                    // By the wall clock, so that what was slept through is made up for within this time.
+                    tokio::time::sleep(every).await;
+                    // `get` fetches when it is time to; before the first dial there is nothing to keep fresh.
+                    if info.known().await.is_some()
+                        && let Err(error) = info.get().await
+                    {
+                        tracing::debug!(%error, "will be tried again");
+                    }
+                }
+            }))
+        });
     }
 
     async fn connect(&self, info: &ConnectionInfo) -> Result<Connection, Failure> {
@@ -134,14 +192,24 @@ impl<C: CredentialSource> Dial for Dialer<C> {
             Ok(connection) => return Ok(connection),
             Err(failure) => failure,
         };
-        let settled = self.clock.now().duration_since(info.fetched_at) >= SETTLED;
+        // What an earlier run was told, or what was told a while ago, may have changed since.
+        let settled = info.recalled || self.clock.now().duration_since(info.fetched_at) >= SETTLED;
         match failure {
             Failure::Network(error) => {
                 // An instance may have moved, but that nobody answers is more often the network's fault.
                 if settled {
                     self.info.invalidate().await;
                 }
-                Err(error)
+                if !info.recalled {
+                    return Err(error);
+                }
+                // This run has not asked yet whether it moved.
+                match self.connection_info().await {
+                    Ok(new) if !new.is_where(&info) => {
+                        self.connect(&new).await.map_err(Failure::into_error)
+                    }
+                    _ => Err(error),
+                }
             }
             Failure::Outdated(error) => {
                 self.info.invalidate().await;
@@ -150,9 +218,7 @@ impl<C: CredentialSource> Dial for Dialer<C> {
                 }
                 tracing::info!(%error, "asked anew about the instance");
                 let info = self.connection_info().await?;
-                self.connect(&info).await.map_err(|failure| match failure {
-                    Failure::Network(error) | Failure::Outdated(error) => error,
-                })
+                self.connect(&info).await.map_err(Failure::into_error)
             }
         }
     }
@@ -346,7 +412,11 @@ mod tests {
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     use tokio::net::TcpListener;
 
-    use super::super::stand_in::{Authority, FixedTokens, StandIn, leaf};
+    use super::super::kept::Kept;
+    use super::super::kept::tests::Shelf;
+    use super::super::key::ClientKey;
+    use super::super::name::InstanceLocator;
+    use super::super::stand_in::{Authority, FixedTokens, INSTANCE, StandIn, leaf};
     use super::*;
 
     fn dialer(stand_in: &StandIn) -> Dialer<FixedTokens> {
@@ -482,6 +552,201 @@ mod tests {
         let mut connection = dialer.dial().await.unwrap();
         assert_eq!(echo(&mut connection, b"ping").await.unwrap(), b"ping");
         assert_eq!(stand_in.certificates().len(), 2);
+    }
+
+    /// As in another run, whose clock is ahead.
+    fn later(stand_in: &StandIn, shelf: &Arc<Shelf>, seconds: i64) -> Dialer<FixedTokens> {
+        let clock = Clock::ahead_by(SignedDuration::from_secs(seconds));
+        let kept = Kept::new(Arc::<Shelf>::clone(shelf));
+        let mut source = stand_in.source(clock);
+        source.key = ClientKey::kept_or_new(kept.clone(), clock);
+        source.kept = Some(kept);
+        Dialer::new(source, IpType::Public, stand_in.port)
+    }
+
+    async fn works(dialer: &Dialer<FixedTokens>) {
+        let mut connection = dialer.dial().await.unwrap();
+        assert_eq!(echo(&mut connection, b"ping").await.unwrap(), b"ping");
+    }
+
+    #[tokio::test]
+    async fn the_next_run_asks_nothing() {
+        let stand_in = StandIn::start().await;
+        let shelf = Arc::new(Shelf::default());
+        let kept = Kept::new(Arc::<Shelf>::clone(&shelf));
+        assert!(!kept.is_warm(Clock::system().now()).await);
+        works(&later(&stand_in, &shelf, 0)).await;
+        let asked = stand_in.google.requests().len();
+        assert_eq!(asked, 2);
+        assert!(kept.is_warm(Clock::system().now()).await);
+
+        let mut next = later(&stand_in, &shelf, 10);
+        works(&next).await;
+        // Without a region, the kept one is found too.
+        let locator = InstanceLocator::without_region("acme", "payments").unwrap();
+        let mut source = stand_in.source(Clock::system());
+        source.instance = locator;
+        source.kept = Some(kept.clone());
+        source.key = ClientKey::kept_or_new(kept, Clock::system());
+        next = Dialer::new(source, IpType::Public, stand_in.port);
+        assert_eq!(next.locate().await.unwrap().to_string(), INSTANCE);
+        assert_eq!(stand_in.google.requests().len(), asked);
+
+        // In its last four minutes it is replaced, but good enough when Google cannot be asked; in the last, it is not.
+        stand_in.change(|behaviour| behaviour.status = 403);
+        works(&later(&stand_in, &shelf, 3_400)).await;
+        assert!(stand_in.google.requests().len() > asked);
+        let error = later(&stand_in, &shelf, 3_550).dial().await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Denied);
+    }
+
+    #[tokio::test]
+    async fn what_is_kept_is_for_the_same_person_key_and_instance() {
+        let stand_in = StandIn::start().await;
+        let shelf = Arc::new(Shelf::default());
+        works(&later(&stand_in, &shelf, 0)).await;
+        let expect = async |dialer: Dialer<FixedTokens>, certificates: usize, why: &str| {
+            works(&dialer).await;
+            assert_eq!(stand_in.certificates().len(), certificates, "{why}");
+        };
+        let with = |change: &dyn Fn(&mut ConnectionInfoSource<FixedTokens>)| {
+            let kept = Kept::new(Arc::<Shelf>::clone(&shelf));
+            let mut source = stand_in.source(Clock::system());
+            source.key = ClientKey::kept_or_new(kept.clone(), Clock::system());
+            source.kept = Some(kept);
+            change(&mut source);
+            Dialer::new(source, IpType::Public, stand_in.port)
+        };
+        expect(with(&|_| {}), 1, "the same").await;
+        let bruno = with(&|source| {
+            source.credentials = Arc::new(FixedTokens {
+                email: "bruno@acme.example",
+                ..FixedTokens::default()
+            });
+        });
+        expect(bruno, 2, "another person").await;
+        expect(with(&|_| {}), 3, "the other one's is not used either").await;
+        let other_key = with(&|source| source.key = ClientKey::generate_in_background());
+        expect(other_key, 4, "another key").await;
+        expect(with(&|_| {}), 5, "whose certificate was kept").await;
+        let no_login = with(&|source| source.iam_login = false);
+        expect(no_login, 6, "without a login").await;
+        expect(with(&|_| {}), 6, "which has a place of its own").await;
+        expect(later(&stand_in, &shelf, -60), 7, "the clock was set back").await;
+        for text in shelf.texts.lock().unwrap().values_mut() {
+            if text.expose().contains("settings") {
+                *text = text
+                    .expose()
+                    .replace("certificate\":\"M", "certificate\":\"N")
+                    .into();
+            }
+        }
+        expect(with(&|_| {}), 8, "what is damaged is no certificate").await;
+        let elsewhere = with(&|source| {
+            source.instance = "acme:us-central1:payments"
+                .parse::<InstanceConnectionName>()
+                .unwrap()
+                .into();
+        });
+        let error = elsewhere.dial().await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Catalog, "its region is checked");
+    }
+
+    #[tokio::test]
+    async fn what_is_kept_and_does_not_work_any_more_is_replaced_at_once() {
+        let stand_in = StandIn::start().await;
+        let shelf = Arc::new(Shelf::default());
+        works(&later(&stand_in, &shelf, 0)).await;
+        stand_in.change(|behaviour| {
+            behaviour.server_ca = Authority::new("Google Cloud SQL Server CA");
+            behaviour.trusted_ca = behaviour.server_ca.pem.clone();
+        });
+        works(&later(&stand_in, &shelf, 0)).await;
+        assert_eq!(stand_in.certificates().len(), 2, "its CA was replaced");
+
+        // It has moved. Nobody listens where it was.
+        for text in shelf.texts.lock().unwrap().values_mut() {
+            *text = text.expose().replace("127.0.0.1", "127.0.0.9").into();
+        }
+        works(&later(&stand_in, &shelf, 0)).await;
+        assert_eq!(stand_in.certificates().len(), 3, "its address changed");
+
+        // It refuses the certificate, which shows at the first read only.
+        stand_in.change(|behaviour| {
+            behaviour.client_ca = Authority::new("Google Cloud SQL Signing CA");
+            behaviour.welcome_ca = behaviour.client_ca.der.clone();
+        });
+        let next = later(&stand_in, &shelf, 0);
+        let mut connection = next.dial().await.unwrap();
+        assert!(!next.was_refused());
+        echo(&mut connection, b"ping").await.unwrap_err();
+        assert!(next.was_refused());
+        works(&next).await;
+        assert!(!next.was_refused());
+        works(&later(&stand_in, &shelf, 0)).await;
+        assert_eq!(stand_in.certificates().len(), 4);
+    }
+
+    #[tokio::test]
+    async fn a_tunnel_that_stays_open_has_its_certificate_replaced_ahead_of_time() {
+        let stand_in = StandIn::start().await;
+        let (clock, hands) = Clock::adjustable();
+        let mut dialer = Dialer::new(stand_in.source(clock), IpType::Public, stand_in.port);
+        dialer.look_ahead = Duration::from_millis(5);
+        dialer.refresh_ahead();
+        works(&dialer).await;
+        assert_eq!(stand_in.certificates().len(), 1);
+        hands.move_by(SignedDuration::from_mins(57));
+        let patience = Duration::from_secs(20);
+        let replaced = timeout(patience, async {
+            while stand_in.certificates().len() < 2 {
+                tokio::task::yield_now().await;
+            }
+        });
+        replaced
+            .await
+            .expect("nobody dials, and still there is a new one");
+        let info = Arc::downgrade(&dialer.info);
+        drop(dialer);
+        let ended = timeout(patience, async {
+            while info.upgrade().is_some() {
+                tokio::task::yield_now().await;
+            }
+        });
+        ended
+            .await
+            .expect("nothing goes on when the dialer is gone");
+    }
+
+    #[tokio::test]
+    async fn a_laptop_that_slept_dials_with_a_new_certificate() {
+        let stand_in = StandIn::start().await;
+        let (clock, hands) = Clock::adjustable();
+        let dialer = Dialer::new(stand_in.source(clock), IpType::Public, stand_in.port);
+        works(&dialer).await;
+        hands.move_by(SignedDuration::from_hours(9));
+        stand_in.change(|behaviour| behaviour.certificate_life = SignedDuration::from_hours(10));
+        works(&dialer).await;
+        assert_eq!(stand_in.certificates().len(), 2);
+    }
+
+    #[tokio::test]
+    async fn a_pool_that_reconnects_does_not_hammer_an_api_that_refuses() {
+        let stand_in = StandIn::start().await;
+        stand_in.change(|behaviour| behaviour.status = 429);
+        let (clock, hands) = Clock::adjustable();
+        let dialer = Dialer::new(stand_in.source(clock), IpType::Public, stand_in.port);
+        let mut asked = Vec::new();
+        for _ in 0..20 {
+            let error = dialer.dial().await.unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::TryLater);
+            asked.push(stand_in.google.requests().len());
+        }
+        assert_eq!(asked[1], asked[19], "two, and then no more");
+        stand_in.change(|behaviour| behaviour.status = 200);
+        dialer.dial().await.unwrap_err();
+        hands.move_by(crate::refresh::PAUSE);
+        works(&dialer).await;
     }
 
     #[tokio::test]

@@ -13,6 +13,7 @@ use x509_parser::prelude::FromDer as _;
 use super::admin::{ConnectSettings, SqlAdminClient};
 use super::credentials::{CredentialSource, Scope};
 use super::engine::{Engine, IpType};
+use super::kept::{Kept, Record};
 use super::key::{ClientKey, PendingKey};
 use super::name::{InstanceConnectionName, InstanceLocator};
 use super::verify::InstanceVerifier;
@@ -37,6 +38,8 @@ pub struct ConnectionInfo {
     /// The name that the instance's certificate is expected to have, if there is one.
     pub dns_name: Option<String>,
     pub(super) fetched_at: Timestamp,
+    /// An earlier run has fetched it.
+    pub(super) recalled: bool,
     pub(super) tls: Arc<ClientConfig>,
     public_address: Option<String>,
     private_address: Option<String>,
@@ -79,6 +82,11 @@ impl ConnectionInfo {
         })
     }
 
+    /// Whether both say the same of where the instance is.
+    pub(super) fn is_where(&self, other: &Self) -> bool {
+        self.public_address == other.public_address && self.private_address == other.private_address
+    }
+
     /// The name for the handshake: with a DNS name it is sent (SNI), without one the verifier knows the instance anyway.
     pub(super) fn server_name(&self) -> ServerName<'static> {
         sni(self.dns_name.as_deref())
@@ -103,6 +111,8 @@ pub struct ConnectionInfoSource<C> {
     pub key: PendingKey,
     /// Whether the certificate is to be the database login as well. MySQL then refuses users with passwords.
     pub iam_login: bool,
+    /// Where it is kept for the next run, if it is.
+    pub kept: Option<Kept>,
     /// What time it is.
     pub clock: Clock,
 }
@@ -111,6 +121,35 @@ impl<C: CredentialSource> Source for ConnectionInfoSource<C> {
     type Value = Arc<ConnectionInfo>;
     /// As Google's connectors.
     const EARLY: SignedDuration = SignedDuration::from_mins(4);
+
+    /// As Google's connectors.
+    const BURST: usize = 2;
+    /// Less than what a person waits for without asking why; the certificate lasts for minutes still.
+    const PATIENCE: Duration = Duration::from_secs(10);
+
+    async fn recall(&self) -> Option<Arc<ConnectionInfo>> {
+        let kept = self.kept.as_ref()?;
+        let record = kept.record(self.record_name()).await?;
+        if record.principal != self.who().await? {
+            return None;
+        }
+        let key = self.key.ready().await.ok()?;
+        let certificate = record.certificate(&key, self.clock.now())?;
+        let (expires_at, fetched_at) = (record.expires_at()?, record.fetched_at()?);
+        let info = self.assemble(record.settings, certificate, &key, expires_at, fetched_at);
+        let info = ConnectionInfo {
+            recalled: true,
+            ..info.ok()?
+        };
+        tracing::info!(instance = %info.instance, %expires_at, "connection info of an earlier run");
+        Some(Arc::new(info))
+    }
+
+    async fn forget(&self) {
+        if let Some(kept) = &self.kept {
+            kept.forget(self.record_name()).await;
+        }
+    }
 
     async fn fetch(&self) -> Result<Arc<ConnectionInfo>> {
         let fetched = within(FETCH_TIMEOUT, self.ask(), || {
@@ -170,20 +209,57 @@ impl<C: CredentialSource> ConnectionInfoSource<C> {
             ))
         };
         let (settings, (certificate, key, expires_at)) = tokio::try_join!(settings, certificate)?;
+        let now = self.clock.now();
+        let to_keep = self.kept.as_ref().map(|kept| (kept, settings.clone()));
+        let info = self.assemble(settings, certificate.clone(), &key, expires_at, now)?;
+        tracing::info!(instance = %info.instance, %expires_at, "fetched connection info");
+        if let Some((kept, settings)) = to_keep
+            && let Some(who) = self.who().await
+        {
+            let record = Record::new(who, settings, &certificate, expires_at, now);
+            kept.save_record(self.record_name(), record).await;
+        }
+        Ok(info)
+    }
+
+    /// Whose certificates these are. Whoever cannot be named cannot be recognised later.
+    async fn who(&self) -> Option<String> {
+        let principal = self.credentials.principal().await.ok()?;
+        Some(format!("{} {}", principal.login, principal.member))
+    }
+
+    /// All that the certificate depends on, but for the person and the key, which are in the record.
+    fn record_name(&self) -> String {
+        let iam_login = if self.iam_login { "login" } else { "" };
+        Kept::name(&[
+            self.admin.base_url().as_str(),
+            self.instance.project(),
+            self.instance.instance(),
+            iam_login,
+        ])
+    }
+
+    fn assemble(
+        &self,
+        settings: ConnectSettings,
+        certificate: CertificateDer<'static>,
+        key: &ClientKey,
+        expires_at: Timestamp,
+        fetched_at: Timestamp,
+    ) -> Result<ConnectionInfo> {
         self.check(&settings)?;
-        let info = ConnectionInfo {
+        Ok(ConnectionInfo {
             instance: self.instance.in_region(&settings.region),
             engine: settings.engine(),
             expires_at,
             dns_name: settings.dns_name().map(str::to_owned),
-            fetched_at: self.clock.now(),
-            tls: self.tls(&settings, certificate, &key)?,
+            fetched_at,
+            recalled: false,
+            tls: self.tls(&settings, certificate, key)?,
             public_address: settings.address("PRIMARY").map(str::to_owned),
             private_address: settings.address("PRIVATE").map(str::to_owned),
             database_version: settings.database_version,
-        };
-        tracing::info!(instance = %info.instance, %expires_at, "fetched connection info");
-        Ok(info)
+        })
     }
 
     fn check(&self, settings: &ConnectSettings) -> Result<()> {
@@ -297,7 +373,10 @@ mod tests {
         let clock = Clock::system();
         let mut source = stand_in.source(clock);
         let login_ends = clock.now() + SignedDuration::from_mins(20);
-        source.credentials = Arc::new(FixedTokens { login_ends });
+        source.credentials = Arc::new(FixedTokens {
+            login_ends,
+            ..FixedTokens::default()
+        });
         assert_eq!(source.fetch().await.unwrap().expires_at, login_ends);
 
         source.iam_login = false;

@@ -11,11 +11,15 @@ use base64::engine::general_purpose::STANDARD;
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use tokio::sync::watch;
 
+use super::kept::Kept;
+use crate::clock::Clock;
 use crate::error::{ErrorKind, Result};
 
-/// An RSA-2048 key pair, as every Google connector uses. It never leaves the process.
+/// An RSA-2048 key pair, as every Google connector uses. It leaves the process for the person's own store only.
 pub struct ClientKey {
     public_key_pem: String,
+    /// `SubjectPublicKeyInfo`.
+    public_key_der: Vec<u8>,
     private_key: PrivateKeyDer<'static>,
 }
 
@@ -25,10 +29,27 @@ impl ClientKey {
     ///
     /// The thread ends by itself; a process that ends earlier takes it along.
     pub fn generate_in_background() -> PendingKey {
+        Self::on_a_thread(Self::generate)
+    }
+
+    /// The key that is kept, else a new one, which is kept from then on. On a thread of its own as
+    /// [`generate_in_background`](Self::generate_in_background).
+    pub fn kept_or_new(kept: Kept, clock: Clock) -> PendingKey {
+        Self::on_a_thread(move || {
+            if let Some(key) = kept.key(clock.now()) {
+                return Some(key);
+            }
+            let key = Self::generate()?;
+            kept.save_key(&key, clock.now());
+            Some(key)
+        })
+    }
+
+    fn on_a_thread(make: impl FnOnce() -> Option<Self> + Send + 'static) -> PendingKey {
         let (done, pending) = watch::channel(State::Pending);
         std::thread::spawn(move || {
             // Nobody may be waiting any more.
-            let _ = done.send(match Self::generate() {
+            let _ = done.send(match make() {
                 Some(key) => State::Made(Arc::new(key)),
                 None => State::Failed,
             });
@@ -38,11 +59,25 @@ impl ClientKey {
 
     fn generate() -> Option<Self> {
         // `ring`, which does all else, cannot make RSA keys.
-        let pair = KeyPair::generate(KeySize::Rsa2048).ok()?;
+        Self::of(&KeyPair::generate(KeySize::Rsa2048).ok()?)
+    }
+
+    /// Reads a private key in PKCS #8; None if it is anything else.
+    pub(super) fn from_pkcs8(der: &[u8]) -> Option<Self> {
+        Self::of(&KeyPair::from_pkcs8(der).ok()?)
+    }
+
+    /// The private key in PKCS #8, to be kept.
+    pub(super) fn pkcs8(&self) -> &[u8] {
+        self.private_key.secret_der()
+    }
+
+    fn of(pair: &KeyPair) -> Option<Self> {
         let private_key: Pkcs8V1Der<'_> = pair.as_der().ok()?;
         let public_key: PublicKeyX509Der<'_> = pair.public_key().as_der().ok()?;
         Some(Self {
             public_key_pem: pem("PUBLIC KEY", public_key.as_ref()),
+            public_key_der: public_key.as_ref().to_vec(),
             private_key: PrivatePkcs8KeyDer::from(private_key.as_ref().to_vec()).into(),
         })
     }
@@ -50,6 +85,11 @@ impl ClientKey {
     /// The public key as PEM of `SubjectPublicKeyInfo` (RFC 7468 section 13).
     pub fn public_key_pem(&self) -> &str {
         &self.public_key_pem
+    }
+
+    /// The public key as DER, as it stands in a certificate.
+    pub(super) fn public_key_der(&self) -> &[u8] {
+        &self.public_key_der
     }
 
     /// The private key for a TLS configuration.
@@ -133,5 +173,8 @@ mod tests {
             der.as_ref(),
             "the halves belong together"
         );
+        let again = ClientKey::from_pkcs8(key.pkcs8()).unwrap();
+        assert_eq!(again.public_key_der(), der.as_ref());
+        assert!(ClientKey::from_pkcs8(b"x").is_none());
     }
 }

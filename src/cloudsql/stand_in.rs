@@ -142,6 +142,8 @@ pub(super) struct Behaviour {
     pub(super) certificate_life: SignedDuration,
     /// What `connectSettings` says besides the usual.
     pub(super) settings: Value,
+    /// The API's HTTP status.
+    pub(super) status: u16,
 }
 
 /// Google's API and one instance behind it, which sends back what it is sent.
@@ -164,6 +166,7 @@ impl StandIn {
             client_ca,
             certificate_life: SignedDuration::from_hours(1),
             settings: json!({}),
+            status: 200,
         }));
         let for_google = Arc::clone(&behaviour);
         let google =
@@ -192,11 +195,10 @@ impl StandIn {
                 self.google.url().clone(),
                 None,
             ),
-            credentials: Arc::new(FixedTokens {
-                login_ends: Timestamp::MAX,
-            }),
+            credentials: Arc::new(FixedTokens::default()),
             key: ClientKey::generate_in_background(),
             iam_login: true,
+            kept: None,
             clock,
         }
     }
@@ -213,6 +215,16 @@ impl StandIn {
 #[derive(Debug)]
 pub(super) struct FixedTokens {
     pub(super) login_ends: Timestamp,
+    pub(super) email: &'static str,
+}
+
+impl Default for FixedTokens {
+    fn default() -> Self {
+        Self {
+            login_ends: Timestamp::MAX,
+            email: "ada@acme.example",
+        }
+    }
 }
 
 impl CredentialSource for FixedTokens {
@@ -224,12 +236,15 @@ impl CredentialSource for FixedTokens {
     }
 
     async fn principal(&self) -> Result<Principal> {
-        Ok(Principal::of_email("ada@acme.example"))
+        Ok(Principal::of_email(self.email))
     }
 }
 
 fn answer(behaviour: &Behaviour, request: &Request) -> Response {
     assert_eq!(request.header("authorization"), "Bearer Admin");
+    if behaviour.status != 200 {
+        return Response::json(behaviour.status, &json!({}));
+    }
     if request.method == "POST" {
         let ends = Clock::system().now() + behaviour.certificate_life;
         let body = request.json();

@@ -1,0 +1,40 @@
+//! Where the keys and certificates for instances are between two runs: beside the session, sealed as its tokens are.
+
+use std::sync::Arc;
+
+use crate::auth::{Beside, Session};
+use crate::cloudsql::{CertificateStore, ClientKey, Kept, PendingKey};
+use crate::error::Result;
+use crate::secret::Secret;
+
+use super::App;
+
+/// The session's own place.
+#[derive(Debug)]
+struct BesideSession(Beside);
+
+impl CertificateStore for BesideSession {
+    fn load(&self, name: &str) -> Result<Option<Secret>> {
+        self.0.load(name)
+    }
+
+    fn save(&self, name: &str, text: &Secret) -> Result<()> {
+        self.0.save(name, text)
+    }
+
+    fn delete(&self, name: &str) -> Result<()> {
+        self.0.delete(name)
+    }
+}
+
+impl App {
+    /// What is kept of instances for whoever is signed in.
+    pub(crate) fn kept(session: &Session) -> Kept {
+        Kept::new(Arc::new(BesideSession(session.beside())))
+    }
+
+    /// The key for client certificates: that of the last run, or else one that is being made from now on.
+    pub(crate) fn client_key(&self, session: &Session) -> PendingKey {
+        ClientKey::kept_or_new(Self::kept(session), self.clock)
+    }
+}
