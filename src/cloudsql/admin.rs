@@ -3,7 +3,6 @@
 //! <https://cloud.google.com/sql/docs/postgres/admin-api/rest/v1beta4/connect>; `v1beta4` is what all of Google's
 //! connectors use. The region is in no URL: it is only in the answer.
 
-use std::time::Duration;
 
 use reqwest::{RequestBuilder, StatusCode};
 use rustls::pki_types::CertificateDer;
@@ -22,8 +21,6 @@ use crate::error::{Error, ErrorKind, Result, ResultExt as _};
 use crate::http::{Answer, HttpClient};
 
 const SERVICE: &str = "the SQL Admin API";
-/// When the API says how long to wait, that is waited for once, if the person can be expected to.
-const LONGEST_WAIT: Duration = Duration::from_secs(10);
 
 /// Asks the SQL Admin API.
 #[derive(Debug, Clone)]

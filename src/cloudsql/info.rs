@@ -13,7 +13,7 @@ use x509_parser::prelude::FromDer as _;
 use super::admin::{ConnectSettings, SqlAdminClient};
 use super::credentials::{CredentialSource, Scope};
 use super::engine::{Engine, IpType};
-use super::kept::{Kept, Record};
+use super::kept::{Kept, MARGIN, Record};
 use super::key::{ClientKey, PendingKey};
 use super::name::{InstanceConnectionName, InstanceLocator};
 use super::verify::InstanceVerifier;
@@ -214,6 +214,7 @@ impl<C: CredentialSource> ConnectionInfoSource<C> {
         let info = self.assemble(settings, certificate.clone(), &key, expires_at, now)?;
         tracing::info!(instance = %info.instance, %expires_at, "fetched connection info");
         if let Some((kept, settings)) = to_keep
+            && now < expires_at - MARGIN
             && let Some(who) = self.who().await
         {
             let record = Record::new(who, settings, &certificate, expires_at, now);

@@ -184,8 +184,10 @@ impl Kept {
 
     pub(super) async fn forget(&self, name: String) {
         self.blocking(move |kept| {
-            if let Err(error) = kept.0.delete(&name) {
-                tracing::debug!(%error, "a certificate that is of no use is still kept");
+            for name in [name.as_str(), LAST] {
+                if let Err(error) = kept.0.delete(name) {
+                    tracing::debug!(%error, "a certificate that is of no use is still kept");
+                }
             }
         })
         .await;

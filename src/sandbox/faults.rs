@@ -42,10 +42,35 @@ pub struct Faults {
     pub sts_status: Option<u16>,
     /// The SQL Admin API answers with this HTTP status.
     pub admin_status: Option<u16>,
+    /// Only so many requests meet the [`admin_status`](Self::admin_status), counted down here; without it, all do.
+    pub admin_status_times: Option<u32>,
+    /// The `Retry-After` in seconds that goes with an [`admin_status`](Self::admin_status) of 429 or 503.
+    pub admin_retry_after_seconds: Option<u64>,
+    /// How long the SQL Admin API thinks before it answers, in milliseconds.
+    pub admin_delay_milliseconds: u64,
+    /// The SQL Admin API says that instances are in this region.
+    pub admin_region: Option<String>,
+    /// Which addresses the SQL Admin API tells, by their types (`PRIMARY`, `PRIVATE`, `PRIVATE_SERVICE_CONNECT`);
+    /// without it, the public one.
+    pub admin_addresses: Option<Vec<String>>,
+    /// The address that the SQL Admin API tells for every instance, instead of its own.
+    pub admin_ip: Option<String>,
     /// How long ephemeral client certificates live, in seconds.
     pub certificate_life_seconds: Option<i64>,
     /// The instances' doors present the certificate of this instance (`project:region:instance`) instead of their own.
     pub certificate_of: Option<String>,
+    /// The doors show a certificate of the right name that another CA has signed, as if the API were behind.
+    pub door_other_ca: bool,
+    /// Which server CA the instances have: another number, and every one has got a new one, which the API names.
+    pub server_ca_generation: u32,
+    /// Which client CA the instances have: another number, and no certificate opens a door that was signed before.
+    pub client_ca_generation: u32,
+    /// The doors close a connection at this point.
+    pub door_drops: Option<DropPoint>,
+    /// Only so many connections meet [`door_drops`](Self::door_drops), counted down here; without it, all do.
+    pub door_drops_times: Option<u32>,
+    /// How long the doors wait before they answer, in milliseconds.
+    pub door_delay_milliseconds: u64,
     /// The ids of the people who may read nothing in the catalog. Backstage shows them emptiness, not a refusal.
     pub hidden_from: Vec<String>,
 }
@@ -58,6 +83,18 @@ pub enum SignInWall {
     Redirect,
     /// The page itself, as HTML with status 200.
     Page,
+}
+
+/// When a door closes a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DropPoint {
+    /// As soon as it is open.
+    Accept,
+    /// After the client's hello.
+    Hello,
+    /// After the handshake.
+    Handshake,
 }
 
 /// The faults that all servers of a sandbox look at, anew for each request.
@@ -81,6 +118,32 @@ impl FaultBox {
         let mut now = faults.clone();
         match &mut faults.catalog_status_times {
             Some(0) => now.catalog_status = None,
+            Some(times) => *times -= 1,
+            None => {}
+        }
+        now
+    }
+
+    /// What is wrong for one request to the SQL Admin API, which uses up one of
+    /// [`admin_status_times`](Faults::admin_status_times).
+    pub(super) fn for_admin_request(&self) -> Faults {
+        let mut faults = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut now = faults.clone();
+        match &mut faults.admin_status_times {
+            Some(0) => now.admin_status = None,
+            Some(times) => *times -= 1,
+            None => {}
+        }
+        now
+    }
+
+    /// What is wrong for one connection at a door, which uses up one of
+    /// [`door_drops_times`](Faults::door_drops_times).
+    pub(super) fn for_connection(&self) -> Faults {
+        let mut faults = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut now = faults.clone();
+        match &mut faults.door_drops_times {
+            Some(0) => now.door_drops = None,
             Some(times) => *times -= 1,
             None => {}
         }
@@ -118,6 +181,22 @@ mod tests {
         });
         let statuses = [(); 4].map(|()| faults.for_catalog_request().catalog_status);
         assert_eq!(statuses, [Some(429), Some(429), None, None]);
+    }
+
+    #[test]
+    fn what_happens_a_few_times_ends_by_itself() {
+        let faults = FaultBox::default();
+        faults.set(Faults {
+            admin_status: Some(503),
+            admin_status_times: Some(2),
+            door_drops: Some(DropPoint::Hello),
+            door_drops_times: Some(1),
+            ..Faults::default()
+        });
+        let statuses = [(); 3].map(|()| faults.for_admin_request().admin_status);
+        assert_eq!(statuses, [Some(503), Some(503), None]);
+        let drops = [(); 2].map(|()| faults.for_connection().door_drops);
+        assert_eq!(drops, [Some(DropPoint::Hello), None]);
     }
 
     #[test]

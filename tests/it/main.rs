@@ -13,6 +13,7 @@ mod cache;
 mod config;
 mod connect;
 mod credentials;
+mod dataplane;
 mod docs;
 mod endpoint;
 mod exec;

@@ -2,6 +2,7 @@
 
 mod demo;
 mod down;
+mod fault;
 mod profile;
 mod run;
 mod running;
@@ -29,6 +30,7 @@ enum SandboxCommand {
     Status(status::StatusArgs),
     Run(run::RunArgs),
     Demo(demo::DemoArgs),
+    Fault(fault::FaultArgs),
 }
 
 /// Which PostgreSQL is behind the instances
@@ -69,6 +71,7 @@ pub(crate) async fn run(args: SandboxArgs, app: &App, ui: &mut Ui) -> Result<u8>
         SandboxCommand::Status(args) => status::run(args, app, ui).await,
         SandboxCommand::Run(args) => run::run(args, app, ui).await,
         SandboxCommand::Demo(args) => demo::run(args, app, ui).await,
+        SandboxCommand::Fault(args) => fault::run(args, app, ui).await,
     }
 }
 

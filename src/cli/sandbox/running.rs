@@ -5,7 +5,7 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use crate::error::{ErrorKind, Result, ResultExt as _};
-use crate::http::HttpClient;
+use crate::http::{Answer, HttpClient};
 use crate::sandbox::{Control, Status};
 
 /// How to reach the running sandbox: it is asked, and never signalled by a process id that may be somebody else's now.
@@ -81,6 +81,27 @@ impl Running {
             // Somebody else has the port now, or nobody has.
             Ok(_) | Err(_) => Ok(None),
         }
+    }
+
+    /// What is wrong with it; with `faults`, after exactly that was made wrong.
+    pub(super) async fn ask_faults(
+        &self,
+        faults: Option<&serde_json::Map<String, serde_json::Value>>,
+    ) -> Result<Answer> {
+        let http = HttpClient::new(Vec::new())?;
+        let url = self.0.url.join("faults").expect("a constant path");
+        let request = match faults {
+            None => http.get(url),
+            Some(faults) => http.post(url).json(faults),
+        };
+        let request = request.bearer_auth(self.0.token.expose());
+        let answer = http.send("the sandbox", request).await?;
+        if !answer.status.is_success() {
+            return Err(ErrorKind::Internal
+                .error("the sandbox refuses the faults")
+                .because(anyhow::anyhow!(answer.excerpt())));
+        }
+        Ok(answer)
     }
 
     /// Asks it to end.

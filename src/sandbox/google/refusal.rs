@@ -12,6 +12,7 @@ pub(super) struct ApiError {
     message: String,
     reason: &'static str,
     details: Vec<Value>,
+    retry_after: Option<u64>,
 }
 
 impl ApiError {
@@ -107,12 +108,19 @@ impl ApiError {
         }
     }
 
+    /// And says how long to wait, in seconds.
+    pub(super) fn retry_after(mut self, seconds: Option<u64>) -> Self {
+        self.retry_after = seconds;
+        self
+    }
+
     fn new(status: StatusCode, message: impl Into<String>, reason: &'static str) -> Self {
         Self {
             status,
             message: message.into(),
             reason,
             details: Vec::new(),
+            retry_after: None,
         }
     }
 
@@ -151,6 +159,11 @@ impl IntoResponse for ApiError {
             body["details"] = self.details.into();
         }
         let mut response = (self.status, Json(json!({ "error": body }))).into_response();
+        if let Some(seconds) = self.retry_after {
+            response
+                .headers_mut()
+                .insert(header::RETRY_AFTER, seconds.into());
+        }
         if self.status == StatusCode::UNAUTHORIZED {
             let challenge =
                 header::HeaderValue::from_static(r#"Bearer realm="https://accounts.google.com/""#);

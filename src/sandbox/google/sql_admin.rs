@@ -1,6 +1,9 @@
 //! The SQL Admin API, as far as clients of databases use it:
 //! <https://cloud.google.com/sql/docs/postgres/admin-api/rest/v1beta4>
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use axum::Json;
 use axum::body::Bytes;
 use axum::extract::{Path, State};
@@ -14,22 +17,26 @@ use super::principals::{self, BUILT_IN_USERS, UserType};
 use super::refusal::ApiError;
 use super::tokens::{CLOUD_PLATFORM, Grant, SQL_ADMIN, SQL_LOGIN};
 use crate::clock::Clock;
-use crate::sandbox::instance::ServedInstance;
+use crate::sandbox::instance::{ServedInstance, Server};
 use crate::sandbox::pki;
 
+/// A way that has no address, only a name.
+const PSC: &str = "PRIVATE_SERVICE_CONNECT";
 /// How long a client's certificate lives.
 const CERTIFICATE_LIFE: SignedDuration = SignedDuration::from_hours(1);
 
 impl Api {
     /// The instance, and whose token is asking, if they may connect to it.
-    fn instance(
+    async fn instance(
         &self,
         headers: &HeaderMap,
         project: &str,
         name: &str,
     ) -> Result<(&ServedInstance, Grant), ApiError> {
-        if let Some(status) = self.faults.get().admin_status {
-            return Err(ApiError::fault(status));
+        let faults = self.faults.for_admin_request();
+        tokio::time::sleep(Duration::from_millis(faults.admin_delay_milliseconds)).await;
+        if let Some(status) = faults.admin_status {
+            return Err(ApiError::fault(status).retry_after(faults.admin_retry_after_seconds));
         }
         let grant = self.authorized(headers, &[CLOUD_PLATFORM, SQL_ADMIN])?;
         self.instances
@@ -47,9 +54,21 @@ pub(super) async fn connect_settings(
     Path((project, name)): Path<(String, String)>,
     headers: HeaderMap,
 ) -> Result<Json<Value>, ApiError> {
-    let (served, _) = api.instance(&headers, &project, &name)?;
+    let (served, _) = api.instance(&headers, &project, &name).await?;
     let instance = served.instance;
-    let dns_names: Vec<Value> = served
+    let faults = api.faults.get();
+    let types = faults.admin_addresses.as_deref();
+    let types = types.map_or_else(
+        || vec!["PRIMARY"],
+        |types| types.iter().map(String::as_str).collect(),
+    );
+    let psc = types.contains(&PSC);
+    let region = faults.admin_region.as_deref().unwrap_or(instance.region);
+    let ip = faults.admin_ip.unwrap_or_else(|| served.ip.to_string());
+    let addresses: Vec<Value> = (types.iter().filter(|kind| **kind != PSC))
+        .map(|kind| json!({ "type": kind, "ipAddress": ip }))
+        .collect();
+    let mut dns_names: Vec<Value> = served
         .dns_name
         .iter()
         .map(|name| {
@@ -59,16 +78,22 @@ pub(super) async fn connect_settings(
             })
         })
         .collect();
+    if psc {
+        // Whatever name it has in the company's own DNS, it is this machine.
+        dns_names.push(json!({
+            "name": ip, "connectionType": PSC, "dnsScope": "INSTANCE", "recordManager": "CLOUD_SQL_AUTOMATION",
+        }));
+    }
     let mut settings = json!({
         "kind": "sql#connectSettings",
-        "region": instance.region,
-        "connectionName": format!("{project}:{}:{name}", instance.region),
+        "region": region,
+        "connectionName": format!("{project}:{region}:{name}"),
         "databaseVersion": api.database_version,
         "backendType": "SECOND_GEN",
-        "ipAddresses": [ip_address(served)],
-        "serverCaCert": server_ca_cert(served),
+        "ipAddresses": addresses,
+        "serverCaCert": server_ca_cert(served, &*api.server(served)?),
         "serverCaMode": served.ca_mode.name(),
-        "pscEnabled": false,
+        "pscEnabled": psc,
         "dnsNames": dns_names,
     });
     if let Some(name) = &served.dns_name {
@@ -107,18 +132,15 @@ fn ip_address(served: &ServedInstance) -> Value {
     json!({ "type": "PRIMARY", "ipAddress": served.ip.to_string() })
 }
 
-fn server_ca_cert(served: &ServedInstance) -> Value {
-    let digest = ring::digest::digest(
-        &ring::digest::SHA1_FOR_LEGACY_USE_ONLY,
-        served.server_ca.der(),
-    );
+fn server_ca_cert(served: &ServedInstance, server: &Server) -> Value {
+    let digest = ring::digest::digest(&ring::digest::SHA1_FOR_LEGACY_USE_ONLY, server.ca.der());
     json!({
         "kind": "sql#sslCert",
-        "cert": served.server_ca.bundle_pem(),
+        "cert": server.ca.bundle_pem(),
         "certSerialNumber": "0",
         "commonName": "C=US,O=Google\\, Inc,CN=Google Cloud SQL Server CA",
-        "createTime": rfc3339(served.created_at),
-        "expirationTime": rfc3339(served.server_ca.not_after()),
+        "createTime": rfc3339(server.created_at),
+        "expirationTime": rfc3339(server.ca.not_after()),
         "sha1Fingerprint": pki::hex(digest.as_ref()),
         "instance": served.instance.name,
     })
@@ -130,7 +152,7 @@ pub(super) async fn instance(
     Path((project, name)): Path<(String, String)>,
     headers: HeaderMap,
 ) -> Result<Json<Value>, ApiError> {
-    let (served, _) = api.instance(&headers, &project, &name)?;
+    let (served, _) = api.instance(&headers, &project, &name).await?;
     let region = served.instance.region;
     Ok(Json(json!({
         "kind": "sql#instance",
@@ -143,7 +165,7 @@ pub(super) async fn instance(
         "backendType": "SECOND_GEN",
         "instanceType": "CLOUD_SQL_INSTANCE",
         "ipAddresses": [ip_address(served)],
-        "serverCaCert": server_ca_cert(served),
+        "serverCaCert": server_ca_cert(served, &*api.server(served)?),
         "settings": {
             "kind": "sql#settings",
             "tier": "db-custom-1-3840",
@@ -159,7 +181,7 @@ pub(super) async fn users(
     Path((project, name)): Path<(String, String)>,
     headers: HeaderMap,
 ) -> Result<Json<Value>, ApiError> {
-    let (served, _) = api.instance(&headers, &project, &name)?;
+    let (served, _) = api.instance(&headers, &project, &name).await?;
     let user = |user_name: &str, user_type: UserType| {
         json!({
             "kind": "sql#user", "name": user_name, "host": "", "type": user_type.name(),
@@ -197,7 +219,7 @@ pub(super) async fn generate_ephemeral_cert(
     let Some((name, "generateEphemeralCert")) = method.rsplit_once(':') else {
         return Err(ApiError::not_found());
     };
-    let (served, caller) = api.instance(&headers, &project, name)?;
+    let (served, caller) = api.instance(&headers, &project, name).await?;
     let request: EphemeralCertRequest = serde_json::from_slice(&body)
         .map_err(|error| ApiError::invalid(format!("Invalid JSON payload received. {error}")))?;
     let public_key = pki::public_key(&request.public_key)
@@ -221,7 +243,7 @@ pub(super) async fn generate_ephemeral_cert(
             .filter(|life| life.is_positive() && *life <= CERTIFICATE_LIFE)
             .ok_or_else(|| ApiError::invalid("Invalid request: Invalid validDuration."))?,
     };
-    let certificate = served.sign(&public_key, login, now, now + life);
+    let certificate = served.sign(&public_key, login, &api.faults.get(), now, now + life);
     let serial = certificate
         .serial
         .iter()
@@ -238,6 +260,13 @@ pub(super) async fn generate_ephemeral_cert(
 }
 
 impl Api {
+    /// Who vouches for an instance's server.
+    fn server(&self, served: &ServedInstance) -> Result<Arc<Server>, ApiError> {
+        served
+            .server(&self.faults.get(), Clock::system().now())
+            .map_err(|_| ApiError::fault(500))
+    }
+
     /// The login that `token` is for. It must be the caller's own: one person's certificate never logs in another.
     fn login(&self, token: &str, caller: &Grant) -> Result<Grant, ApiError> {
         let grant = self.tokens.grant(token);

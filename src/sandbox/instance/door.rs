@@ -19,7 +19,7 @@ use super::startup::{ASK_PASSWORD, Opening, Refusal, Startup, read_opening, read
 use crate::clock::Clock;
 use crate::error::{ErrorKind, Result, ResultExt as _};
 use crate::sandbox::company::INSTANCES;
-use crate::sandbox::faults::FaultBox;
+use crate::sandbox::faults::{DropPoint, FaultBox};
 use crate::sandbox::google::tokens::{Grant, Tokens};
 use crate::sandbox::postgres::{Engine, NoSession, Session};
 
@@ -160,17 +160,22 @@ impl Door {
         client: TcpStream,
         place: Option<usize>,
     ) -> anyhow::Result<Option<(TlsStream<TcpStream>, Session)>> {
+        let faults = self.faults.for_connection();
+        if faults.door_drops == Some(DropPoint::Accept) {
+            return Ok(None);
+        }
+        tokio::time::sleep(Duration::from_millis(faults.door_delay_milliseconds)).await;
         let start = LazyConfigAcceptor::new(Acceptor::default(), client).await?;
+        if faults.door_drops == Some(DropPoint::Hello) {
+            return Ok(None);
+        }
         let place = place.or_else(|| self.place_of(start.client_hello().server_name()));
         let Some(served) = place.map(|place| &self.instances[place]) else {
             anyhow::bail!("the client asks for no instance by name, or for none of ours");
         };
-        let shown = self.faults.get().certificate_of;
-        let shown = shown.and_then(|name| self.instances.iter().find(|one| one.is_called(&name)));
-        let config = match shown {
-            None => served.tls(),
-            Some(other) => served.tls_in_the_name_of(other)?,
-        };
+        let shown = faults.certificate_of.as_ref();
+        let shown = shown.and_then(|name| self.instances.iter().find(|one| one.is_called(name)));
+        let config = served.tls(shown, &faults, Clock::system().now())?;
         let mut client = match start.into_stream(config).into_fallible().await {
             Ok(client) => client,
             Err((error, mut client)) => {
@@ -181,6 +186,9 @@ impl Door {
             }
         };
 
+        if faults.door_drops == Some(DropPoint::Handshake) {
+            return Ok(None);
+        }
         let login = serial(&client).and_then(|serial| served.login(&serial));
         let startup = loop {
             match read_opening(&mut client).await? {

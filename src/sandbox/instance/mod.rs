@@ -13,4 +13,4 @@ mod startup;
 pub(in crate::sandbox) use bind::bind_shared;
 pub(in crate::sandbox) use bind::{Listeners, bind};
 pub(in crate::sandbox) use door::Doors;
-pub(in crate::sandbox) use served::ServedInstance;
+pub(in crate::sandbox) use served::{ServedInstance, Server};

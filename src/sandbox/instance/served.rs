@@ -13,6 +13,7 @@ use rustls::{RootCertStore, ServerConfig};
 
 use crate::error::{ErrorKind, Result, ResultExt as _};
 use crate::sandbox::company::Instance;
+use crate::sandbox::faults::Faults;
 use crate::sandbox::google::tokens::Grant;
 use crate::sandbox::pki::{Authority, ClientCertificate, hex};
 
@@ -71,18 +72,67 @@ pub(in crate::sandbox) struct ServedInstance {
     pub(in crate::sandbox) dns_name: Option<String>,
     /// Who signed the server's certificate.
     pub(in crate::sandbox) ca_mode: CaMode,
-    /// The same, in person.
-    pub(in crate::sandbox) server_ca: Authority,
+    /// Its authorities; replaced when somebody wants another generation of them.
+    server: Mutex<Arc<Server>>,
+    clients: Mutex<Arc<Clients>>,
+    /// What the certificates that are still valid stand for, by serial number.
+    certificates: Mutex<HashMap<Vec<u8>, Signed>>,
+}
+
+/// Who vouches for the server.
+#[derive(Debug)]
+pub(in crate::sandbox) struct Server {
+    generation: u32,
+    pub(in crate::sandbox) ca: Authority,
     /// When it was made.
     pub(in crate::sandbox) created_at: Timestamp,
     /// What the server shows.
     identity: Arc<CertifiedKey>,
-    /// TLS as its door speaks it.
-    tls: Arc<ServerConfig>,
-    /// Signs the certificates of clients, for this instance only.
-    client_ca: Authority,
-    /// What the certificates that are still valid stand for, by serial number.
-    certificates: Mutex<HashMap<Vec<u8>, Signed>>,
+}
+
+/// Who signs the certificates of clients, for one instance only.
+#[derive(Debug)]
+struct Clients {
+    generation: u32,
+    ca: Authority,
+}
+
+impl Server {
+    fn new(instance: &Instance, generation: u32, now: Timestamp) -> Result<Self> {
+        let names = names(instance);
+        let root = Authority::root("Google Cloud SQL Server CA", now);
+        let ca = match names.ca_mode {
+            CaMode::Internal => root,
+            CaMode::Managed => root.subordinate("Google Cloud SQL Subordinate CA", now),
+        };
+        let common_name = match names.ca_mode {
+            CaMode::Internal => format!("{}:{}", instance.project, instance.name),
+            CaMode::Managed => String::new(),
+        };
+        let dns_name = dns_name(instance);
+        let certified = names.certified.then_some(dns_name.as_str());
+        let identity = ca.server(&common_name, certified, now);
+        let identity = CertifiedKey::from_der(identity.chain, identity.key, &provider())
+            .map(Arc::new)
+            .or_fail(ErrorKind::Internal, || "cannot use a certificate just made")?;
+        Ok(Self {
+            generation,
+            ca,
+            created_at: now,
+            identity,
+        })
+    }
+}
+
+impl Clients {
+    fn new(instance: &Instance, generation: u32, now: Timestamp) -> Self {
+        let Instance { project, name, .. } = instance;
+        let name = format!("Google Cloud SQL Signing CA {project}:{name}");
+        Self {
+            generation,
+            ca: Authority::root(&name, now),
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -103,37 +153,13 @@ impl ServedInstance {
     ) -> Result<Self> {
         let names = names(instance);
         let dns_name = dns_name(instance);
-        let root = Authority::root("Google Cloud SQL Server CA", now);
-        let server_ca = match names.ca_mode {
-            CaMode::Internal => root,
-            CaMode::Managed => root.subordinate("Google Cloud SQL Subordinate CA", now),
-        };
-        let common_name = match names.ca_mode {
-            CaMode::Internal => format!("{}:{}", instance.project, instance.name),
-            CaMode::Managed => String::new(),
-        };
-        let certified = names.certified.then_some(dns_name.as_str());
-        let identity = server_ca.server(&common_name, certified, now);
-        let identity = CertifiedKey::from_der(identity.chain, identity.key, &provider())
-            .map(Arc::new)
-            .or_fail(ErrorKind::Internal, || "cannot use a certificate just made")?;
-        let client_ca = Authority::root(
-            &format!(
-                "Google Cloud SQL Signing CA {}:{}",
-                instance.project, instance.name
-            ),
-            now,
-        );
         Ok(Self {
             instance,
             ip,
             dns_name: (names.announced || told_apart_by_name).then_some(dns_name),
             ca_mode: names.ca_mode,
-            server_ca,
-            created_at: now,
-            tls: tls(&client_ca, &identity)?,
-            identity,
-            client_ca,
+            server: Mutex::new(Arc::new(Server::new(instance, 0, now)?)),
+            clients: Mutex::new(Arc::new(Clients::new(instance, 0, now))),
             certificates: Mutex::default(),
         })
     }
@@ -154,10 +180,14 @@ impl ServedInstance {
         &self,
         public_key: &SubjectPublicKeyInfo,
         login: Option<Grant>,
+        faults: &Faults,
         now: Timestamp,
         not_after: Timestamp,
     ) -> ClientCertificate {
-        let certificate = self.client_ca.client(public_key, now, not_after);
+        let certificate = self
+            .clients(faults, now)
+            .ca
+            .client(public_key, now, not_after);
         let mut certificates = self
             .certificates
             .lock()
@@ -177,14 +207,48 @@ impl ServedInstance {
         certificates.get(serial)?.login.clone()
     }
 
-    /// TLS as this instance's door speaks it.
-    pub(super) fn tls(&self) -> Arc<ServerConfig> {
-        Arc::clone(&self.tls)
+    /// Who vouches for the server at the moment.
+    pub(in crate::sandbox) fn server(
+        &self,
+        faults: &Faults,
+        now: Timestamp,
+    ) -> Result<Arc<Server>> {
+        let mut server = self.server.lock().unwrap_or_else(PoisonError::into_inner);
+        if server.generation != faults.server_ca_generation {
+            *server = Arc::new(Server::new(
+                self.instance,
+                faults.server_ca_generation,
+                now,
+            )?);
+        }
+        Ok(Arc::clone(&server))
     }
 
-    /// The same, but showing the certificate of another instance.
-    pub(super) fn tls_in_the_name_of(&self, other: &Self) -> Result<Arc<ServerConfig>> {
-        tls(&self.client_ca, &other.identity)
+    fn clients(&self, faults: &Faults, now: Timestamp) -> Arc<Clients> {
+        let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
+        if clients.generation != faults.client_ca_generation {
+            *clients = Arc::new(Clients::new(
+                self.instance,
+                faults.client_ca_generation,
+                now,
+            ));
+        }
+        Arc::clone(&clients)
+    }
+
+    /// TLS as this instance's door speaks it, with its own certificate or that of `other`.
+    pub(super) fn tls(
+        &self,
+        other: Option<&Self>,
+        faults: &Faults,
+        now: Timestamp,
+    ) -> Result<Arc<ServerConfig>> {
+        let server = match other {
+            Some(other) => other.server(faults, now)?,
+            None if faults.door_other_ca => Arc::new(Server::new(self.instance, 0, now)?),
+            None => self.server(faults, now)?,
+        };
+        tls(&self.clients(faults, now).ca, &server.identity)
     }
 }
 

@@ -1,0 +1,392 @@
+//! The way to an instance when something is wrong with it: each fault has its exit status, its words and its next step,
+//! and when it is mended the next command works.
+
+use bsql::sandbox::faults::{DropPoint, Faults};
+
+use crate::support::{Run, TestEnv, World, files_below};
+
+const QUERY: [&str; 4] = ["-vv", "query", "payments-staging", "select 1 as one"];
+
+/// How many requests the SQL Admin API has had from this run.
+fn admin_calls(run: &Run) -> usize {
+    run.stderr.matches("path=\"/sql/v1beta4/").count()
+}
+
+#[track_caller]
+fn works(env: &TestEnv) -> Run {
+    let run = env.bsql(&QUERY).succeeds();
+    assert_eq!(run.stdout, "one\n1\n", "{run}");
+    run
+}
+
+fn signed_in() -> TestEnv {
+    TestEnv::in_world(World::own()).sign_in("ada")
+}
+
+/// What is kept beside the session.
+fn kept(env: &TestEnv) -> usize {
+    let files = files_below(&env.file("state/tokens"));
+    let kept = |path: &std::path::PathBuf| path.extension().is_some_and(|ext| ext == "kept");
+    files.iter().filter(|path| kept(path)).count()
+}
+
+#[test]
+fn the_second_connect_asks_google_nothing() {
+    let env = TestEnv::signed_in("ada");
+    assert_eq!(kept(&env), 1, "the key, made while the person signed in");
+    let first = works(&env);
+    assert_eq!(admin_calls(&first), 2, "{first}");
+    assert_eq!(kept(&env), 3, "and a certificate, and when it ends");
+    let second = works(&env);
+    assert_eq!(admin_calls(&second), 0, "{second}");
+    assert!(!second.stderr.contains("[GOOGLE]"), "{second}");
+    assert!(
+        !second.stderr.contains("/v1/token"),
+        "nor its tokens: {second}"
+    );
+
+    // Where the catalog does not say the region, it is found in what is kept as well.
+    let ledger = |env: &TestEnv| {
+        env.bsql(&[
+            "-vv",
+            "query",
+            "ledger-cloudsql",
+            "-d",
+            "ledger",
+            "select 1",
+        ])
+        .succeeds()
+    };
+    assert!(admin_calls(&ledger(&env)) > 0);
+    let again = ledger(&env);
+    assert_eq!(admin_calls(&again), 0, "{again}");
+}
+
+#[test]
+fn what_is_kept_goes_with_the_session() {
+    let env = TestEnv::signed_in("ada");
+    works(&env);
+    env.bsql(&["logout"]).succeeds();
+    assert_eq!(kept(&env), 0);
+    let left = files_below(&env.file("state/tokens"));
+    assert!(
+        left.iter()
+            .all(|path| path.extension().is_some_and(|ext| ext == "lock")),
+        "{left:?}"
+    );
+
+    // Somebody else signs in in the same place: nothing of the one before is used.
+    let env = env.sign_in("ada");
+    works(&env);
+    let login = env.spawn(&["login", "--force", "--flow", "device"]);
+    let (login, url) = login.until_url();
+    crate::support::Browser::new().answer_device(&url, "chloe");
+    login.finish().succeeds();
+    assert_eq!(kept(&env), 1, "a new key");
+    let run = env
+        .bsql(&[
+            "-vv",
+            "query",
+            "payments-staging",
+            "select current_user as me",
+        ])
+        .succeeds();
+    assert_eq!(run.stdout, "me\nchloe@acme.example\n");
+    assert_eq!(admin_calls(&run), 2);
+}
+
+#[cfg(unix)]
+#[test]
+fn what_is_kept_is_for_its_owner_only() {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    let env = TestEnv::signed_in("ada");
+    works(&env);
+    for file in files_below(&env.file("state/tokens")) {
+        let mode = std::fs::metadata(&file).unwrap().permissions().mode();
+        assert_eq!(mode & 0o077, 0, "{}", file.display());
+    }
+    // What others could have written is not believed, and everything works without it.
+    for file in files_below(&env.file("state/tokens")) {
+        if file.extension().is_some_and(|ext| ext == "kept") {
+            std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o644)).unwrap();
+        }
+    }
+    assert_eq!(admin_calls(&works(&env)), 2);
+}
+
+#[test]
+fn a_kept_certificate_that_is_about_to_end_is_replaced() {
+    let env = signed_in();
+    env.world().break_with(Faults {
+        certificate_life_seconds: Some(30),
+        ..Faults::default()
+    });
+    works(&env);
+    env.world().break_with(Faults::default());
+    assert_eq!(admin_calls(&works(&env)), 2, "half a minute is not enough");
+    assert_eq!(admin_calls(&works(&env)), 0);
+}
+
+#[test]
+fn a_stale_certificate_survives_an_outage_of_the_api() {
+    let env = signed_in();
+    env.world().break_with(Faults {
+        certificate_life_seconds: Some(200),
+        ..Faults::default()
+    });
+    works(&env);
+    env.world().break_with(Faults {
+        admin_status: Some(403),
+        ..Faults::default()
+    });
+    let run = works(&env).says(&["kept the old value, which is still valid"]);
+    assert!(admin_calls(&run) > 0, "it is asked: {run}");
+}
+
+#[test]
+fn a_certificate_that_is_refused_is_replaced_at_once() {
+    let env = signed_in();
+    works(&env);
+    // In TLS 1.3 that shows at the first read.
+    env.world().break_with(Faults {
+        client_ca_generation: 1,
+        ..Faults::default()
+    });
+    assert_eq!(admin_calls(&works(&env)), 2);
+    assert_eq!(admin_calls(&works(&env)), 0);
+    env.world().break_with(Faults {
+        client_ca_generation: 1,
+        server_ca_generation: 1,
+        ..Faults::default()
+    });
+    assert_eq!(admin_calls(&works(&env)), 2, "the server's CA was replaced");
+    assert_eq!(admin_calls(&works(&env)), 0);
+}
+
+#[test]
+fn another_server_is_never_taken_for_the_instance() {
+    let env = signed_in();
+    for faults in [
+        // Instances have CAs of their own, so that is what is found out first.
+        Faults {
+            certificate_of: Some("acme-production:europe-west1:payments".to_owned()),
+            ..Faults::default()
+        },
+        Faults {
+            door_other_ca: true,
+            ..Faults::default()
+        },
+    ] {
+        env.world().break_with(faults);
+        for _ in 0..2 {
+            env.bsql(&QUERY).fails(76).says(&[
+                "is not `acme-staging:europe-west1:payments`",
+                "its certificate is not signed by the instance's CA",
+                "do not go on: ask your network's administrators what is at this address",
+            ]);
+        }
+        env.world().break_with(Faults::default());
+        works(&env);
+    }
+}
+
+#[test]
+fn what_the_api_says_has_its_exit_status_and_next_step() {
+    let env = signed_in();
+    let fault = |status: u16| Faults {
+        admin_status: Some(status),
+        ..Faults::default()
+    };
+    for (faults, code, says) in [
+        (
+            fault(403),
+            77,
+            ["you may not connect to", "roles/cloudsql.client"],
+        ),
+        (
+            fault(404),
+            68,
+            [
+                "there is no Cloud SQL instance",
+                "gcloud sql instances list",
+            ],
+        ),
+        (fault(400), 69, ["is stopped", "--activation-policy=ALWAYS"]),
+        (
+            fault(401),
+            77,
+            ["does not accept your access token", "bsql login --force"],
+        ),
+        (
+            Faults {
+                admin_retry_after_seconds: Some(77),
+                ..fault(429)
+            },
+            75,
+            ["too many requests", "wait 77 s and run it again"],
+        ),
+        (
+            Faults {
+                admin_region: Some("us-east1".to_owned()),
+                ..Faults::default()
+            },
+            65,
+            ["is not in region `europe-west1`", "tell the entity's owner"],
+        ),
+        (
+            Faults {
+                certificate_life_seconds: Some(-5),
+                ..Faults::default()
+            },
+            69,
+            ["is over", "set this machine's clock"],
+        ),
+        (
+            Faults {
+                admin_addresses: Some(vec!["PRIVATE".to_owned()]),
+                ..Faults::default()
+            },
+            78,
+            ["has no public address", "google.ip_type"],
+        ),
+    ] {
+        env.world().break_with(faults);
+        env.bsql(&QUERY).fails(code).says(&says);
+        assert_eq!(kept(&env), 1, "of a failure nothing is kept but the key");
+    }
+    env.world().break_with(Faults::default());
+    works(&env);
+}
+
+/// The same person, with nothing kept.
+fn forgetful(env: TestEnv) -> TestEnv {
+    env.world().break_with(Faults::default());
+    env.bsql(&["logout"]).succeeds();
+    env.sign_in("ada")
+}
+
+#[test]
+fn what_passes_by_itself_is_not_bothered_the_person_with() {
+    let env = signed_in();
+    env.world().break_with(Faults {
+        admin_status: Some(503),
+        admin_status_times: Some(2),
+        ..Faults::default()
+    });
+    assert_eq!(admin_calls(&works(&env)), 4, "two of them failed");
+
+    let env = forgetful(env);
+    env.world().break_with(Faults {
+        admin_status: Some(429),
+        admin_status_times: Some(2),
+        admin_retry_after_seconds: Some(1),
+        ..Faults::default()
+    });
+    works(&env).says(&["asked to wait"]);
+
+    let env = forgetful(env);
+    env.world().break_with(Faults {
+        admin_delay_milliseconds: 300,
+        door_delay_milliseconds: 300,
+        ..Faults::default()
+    });
+    works(&env);
+}
+
+#[test]
+fn a_connection_that_is_cut_is_unreachable_and_the_next_one_works() {
+    let env = signed_in();
+    works(&env);
+    for (point, cause) in [
+        (DropPoint::Accept, "was broken off"),
+        (DropPoint::Hello, "was broken off"),
+        (DropPoint::Handshake, ""),
+    ] {
+        env.world().break_with(Faults {
+            door_drops: Some(point),
+            ..Faults::default()
+        });
+        let run = env.bsql(&QUERY).fails(69);
+        run.says(&["error: ", cause]);
+        env.world().break_with(Faults::default());
+        works(&env);
+    }
+}
+
+#[test]
+fn an_instance_that_moved_is_found_at_its_new_address() {
+    let env = signed_in();
+    // At first it is where nobody listens.
+    env.world().break_with(Faults {
+        admin_ip: Some("127.0.0.254".to_owned()),
+        ..Faults::default()
+    });
+    env.bsql(&QUERY).fails(69).says(&[
+        "cannot reach `acme-staging:europe-west1:payments`",
+        "was refused",
+    ]);
+    env.world().break_with(Faults::default());
+    assert_eq!(
+        admin_calls(&works(&env)),
+        2,
+        "what was kept did not lead anywhere, so that it was asked for again"
+    );
+    assert_eq!(admin_calls(&works(&env)), 0);
+}
+
+#[test]
+fn faults_from_the_command_line() {
+    let env = TestEnv::in_world(World::own());
+    env.bsql(&["sandbox", "fault", "list"])
+        .fails(68)
+        .says(&["no sandbox is running"]);
+    env.bsql(&["sandbox", "up", "--detach", "--auto-approve"])
+        .succeeds();
+    let list = env.bsql(&["sandbox", "fault", "list"]).succeeds();
+    for fault in ["admin_status", "door_drops", "certificate_life_seconds"] {
+        assert!(list.stdout.contains(fault), "{list}");
+    }
+    env.bsql(&[
+        "sandbox",
+        "fault",
+        "set",
+        "admin_status=503",
+        "--count",
+        "2",
+    ])
+    .succeeds()
+    .says(&["admin_status=503", "admin_status_times=2"]);
+    env.bsql(&[
+        "sandbox",
+        "fault",
+        "set",
+        "door_drops=hello",
+        "admin_region=us-east1",
+    ])
+    .succeeds()
+    .says(&["admin_status=503", "door_drops=\"hello\""]);
+    env.bsql(&["sandbox", "fault", "clear", "admin_status"])
+        .succeeds()
+        .says(&["door_drops=\"hello\""]);
+    env.bsql(&["sandbox", "fault", "set", "admin_statos=503"])
+        .fails(64)
+        .says(&["did you mean `admin_status`?"]);
+    env.bsql(&["sandbox", "fault", "set", "admin_status=soon"])
+        .fails(64)
+        .says(&["a fault cannot have this value"]);
+    env.bsql(&[
+        "sandbox",
+        "fault",
+        "set",
+        "door_other_ca=true",
+        "--count",
+        "1",
+    ])
+    .fails(64)
+    .says(&["cannot be counted"]);
+    env.bsql(&["sandbox", "fault", "clear"])
+        .succeeds()
+        .says(&["nothing is wrong in the sandbox"]);
+    env.bsql(&["sandbox", "down"]).succeeds();
+}
