@@ -15,15 +15,15 @@ value() { node -e 'const v = JSON.parse(require("fs").readFileSync(0, "utf8")); 
 says() { case "$said" in *"$1"*) ;; *) fail "not said: $1"$'\n'"but: $said" ;; esac; }
 free_port() { node -e 'const s = require("net").createServer().listen(0, "127.0.0.1", () => { console.log(s.address().port); s.close(); })'; }
 
-# Backstage runs as $backstage, and its log is $log.
+# Backstage runs as $backstage, and its log is $log; $dir is the test's own directory.
 died() { tail -n 40 "$log" >&2; fail "$*"; }
-# Runs a command until it succeeds; 120 s are for machines that are busy.
+# Runs a command, here and not in a shell of its own, until it succeeds; 120 s are for machines that are busy.
 eventually() {
-  local what=$1 end=$((SECONDS + 120)) last
+  local what=$1 end=$((SECONDS + 120))
   shift
-  until last=$("$@" 2>&1); do
+  until "$@" >"$dir/last" 2>&1; do
     kill -0 "$backstage" 2>/dev/null || died "Backstage ended before $what"
-    [ $SECONDS -lt $end ] || { echo "$last" >&2; died "120 s without $what"; }
+    [ $SECONDS -lt $end ] || { cat "$dir/last" >&2; died "120 s without $what"; }
     sleep 0.2
   done
 }

@@ -92,9 +92,10 @@ export BSQL_BACKSTAGE_AUTH=auto
 refused 67 "$BSQL" ls --all
 # answer approve|reject: answers the next sign-in of bsql, which runs meanwhile, and waits for its end.
 answer() {
+  rm -f "$dir/login" # what the one before asked for
   "$BSQL" login --flow browser >"$dir/login" 2>&1 &
   local login=$! page id redirect
-  asked() { page=$(grep -o 'http://[^ ]*/oauth2/authorize/[-0-9a-f]*' "$dir/login"); }
+  asked() { page=$(grep -o 'http://[^ ]*/oauth2/authorize/[-0-9a-f]\{36\}' "$dir/login"); }
   eventually "bsql asked for the sign-in" asked
   id=${page##*/}
   redirect=$(curl -fsS -X POST -H "Authorization: Bearer $(bash "$dir/token")" \
