@@ -87,11 +87,14 @@ pub trait TokenStore: std::fmt::Debug + Send + Sync + 'static {
 /// Keeps tokens as long as the process lives: for CI, and for those who want nothing on disk.
 #[derive(Debug, Default)]
 pub struct MemoryStore {
-    sessions: Mutex<HashMap<StoreKey, (TokenSet, HashMap<String, Secret>)>>,
+    sessions: Mutex<Sessions>,
 }
 
+/// Each session's tokens, and the texts beside it.
+type Sessions = HashMap<StoreKey, (TokenSet, HashMap<String, Secret>)>;
+
 impl MemoryStore {
-    fn sessions(&self) -> MutexGuard<'_, HashMap<StoreKey, (TokenSet, HashMap<String, Secret>)>> {
+    fn sessions(&self) -> MutexGuard<'_, Sessions> {
         // A map is whole even if somebody panicked while holding it.
         self.sessions.lock().unwrap_or_else(PoisonError::into_inner)
     }

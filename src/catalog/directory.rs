@@ -12,7 +12,7 @@ use futures_util::future::BoxFuture;
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::OnceCell;
 
-use super::cache::{Cache, Listing, Owner, Spool};
+use super::cache::{Cache, Listing, Owner, Question, Spool};
 use super::client::{BearerSource, CatalogClient, Person, Selection};
 use super::conventions::Conventions;
 use super::entity::Entity;
@@ -194,9 +194,7 @@ impl<B: BearerSource> Directory<B> {
     pub async fn person(&self, email: &str) -> Result<Dated<Option<Person>>> {
         let cache = self.cache().await;
         let question = cache.map(|cache| cache.asking_for(email, self.conventions()));
-        let kept = question
-            .as_ref()
-            .and_then(|question| question.read::<Person>());
+        let kept = question.as_ref().and_then(Question::read::<Person>);
         let kept = kept.map(|kept| (kept.as_of, kept.answer));
         if let Some((as_of, person)) = &kept
             && self.will_do(*as_of)
@@ -296,9 +294,7 @@ impl<B: BearerSource> Directory<B> {
         let conventions = self.conventions();
         let cache = self.cache().await;
         let question = cache.map(|cache| cache.finding(asked, options, conventions));
-        let kept = question
-            .as_ref()
-            .and_then(|question| question.read::<Vec<Entity>>());
+        let kept = question.as_ref().and_then(Question::read::<Vec<Entity>>);
         let kept = kept.map(|kept| (kept.as_of, kept.answer));
         if let Some((as_of, found)) = &kept
             && self.will_do(*as_of)

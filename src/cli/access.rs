@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::named::{Candidates, NamingArgs, candidates, choose, say_note};
+use super::named::{Candidates, NamingArgs, candidates, choose, say_note, without_alias};
 use crate::app::{App, GoogleCredentials, InstanceDialer};
 use crate::audit::Access;
 use crate::auth::{Claims, Session};
@@ -159,7 +159,8 @@ async fn reach_once(
 
     let start = Instant::now();
     let credentials = app.credentials(&profile, &session)?;
-    let finding = candidates(wanted.name, naming, freshness, app, &profile, &session);
+    let name = without_alias(wanted.name, app, &profile, ui);
+    let finding = candidates(&name, naming, freshness, app, &profile, &session);
     // The tokens will be needed whatever the name stands for. If they fail, dialling says so.
     let found = ui
         .wait(

@@ -33,7 +33,7 @@ pub(crate) fn run(args: CompletionsArgs, ui: &mut Ui) -> Result<u8> {
     Ok(0)
 }
 
-/// As clap_complete writes it, for whichever `bsql` is on the PATH.
+/// As `clap_complete` writes it, for whichever `bsql` is on the PATH.
 fn registration(shell: Shell) -> Result<String> {
     let shell = shell.to_possible_value().unwrap_or_default();
     let shells = Shells::builtins();

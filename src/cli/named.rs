@@ -74,7 +74,23 @@ pub(super) enum Candidates {
     Entities(Dated<Vec<Entity>>, Conventions),
 }
 
-/// Looks a name up. Needs nobody at the terminal: see [`choose`] for that.
+/// What a name stands for, if it is an alias. Says so when the alias is a project's: whoever wrote the repository may have
+/// given one database's name to another.
+pub(super) fn without_alias(name: &str, app: &App, profile: &Profile, ui: &Ui) -> String {
+    let aliases = app.aliases(profile);
+    for warning in &aliases.warnings {
+        ui.warn(warning);
+    }
+    let Some(stands_for) = aliases.resolve(name) else {
+        return name.to_owned();
+    };
+    if let Some(file) = aliases.project_of(name) {
+        ui.warn(&format!("`{name}` is `{stands_for}` here, says `{file}`"));
+    }
+    stands_for.to_owned()
+}
+
+/// Looks a name up, which is [no alias](without_alias). Needs nobody at the terminal: see [`choose`] for that.
 pub(super) async fn candidates(
     name: &str,
     naming: &NamingArgs,
@@ -83,15 +99,6 @@ pub(super) async fn candidates(
     profile: &Profile,
     session: &Session,
 ) -> Result<Candidates> {
-    if let Some(target) = named_directly(name, app, profile, session).await? {
-        return Ok(Candidates::Instance(target));
-    }
-    let aliases = app.aliases(profile);
-    for warning in &aliases.warnings {
-        tracing::warn!("{warning}");
-    }
-    let name = aliases.resolve(name).unwrap_or(name);
-    // An alias may stand for an instance as well.
     if let Some(target) = named_directly(name, app, profile, session).await? {
         return Ok(Candidates::Instance(target));
     }

@@ -9,7 +9,7 @@ use url::Url;
 use super::OutputOne;
 use super::complete;
 use super::ls::{Link, Row, age, last_signed_in, short};
-use super::named::{Candidates, NamingArgs, candidates, choose, say_note};
+use super::named::{Candidates, NamingArgs, candidates, choose, say_note, without_alias};
 use super::yaml;
 use crate::app::App;
 use crate::auth::{LoginPrompt as _, Session};
@@ -44,7 +44,8 @@ pub(crate) async fn run(args: ShowArgs, app: &App, ui: &mut Ui) -> Result<u8> {
         .or_interrupted(last_signed_in(&session))
         .await?;
     let freshness = args.naming.freshness();
-    let looking = candidates(&args.name, &args.naming, freshness, app, &profile, &session);
+    let name = without_alias(&args.name, app, &profile, ui);
+    let looking = candidates(&name, &args.naming, freshness, app, &profile, &session);
     let found = ui
         .wait("asking Backstage", app.shutdown().or_interrupted(looking))
         .await?;

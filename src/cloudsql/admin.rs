@@ -3,7 +3,6 @@
 //! <https://cloud.google.com/sql/docs/postgres/admin-api/rest/v1beta4/connect>; `v1beta4` is what all of Google's
 //! connectors use. The region is in no URL: it is only in the answer.
 
-
 use reqwest::{RequestBuilder, StatusCode};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;

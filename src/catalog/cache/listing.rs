@@ -245,11 +245,11 @@ impl<'a> Shelf<'a> {
         entities.write(header, file.as_file())?;
         // First of all: what is written next tidies up.
         let file = self.place.keep(file, &format!("{LISTING}{}", self.id))?;
-        let owners: String = entities
-            .owners
-            .iter()
-            .map(|owner| format!("{owner}\n"))
-            .collect();
+        let mut owners = String::new();
+        for owner in &entities.owners {
+            owners.push_str(owner);
+            owners.push('\n');
+        }
         self.place
             .write(&format!("{OWNERS}{}", self.id), owners.as_bytes())?;
         self.place.remove(&format!("{EMPTY}{}", self.id));

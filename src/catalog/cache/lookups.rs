@@ -28,7 +28,7 @@ struct Answer<T> {
     as_of: Timestamp,
     /// As asked: names of files are too short to be sure.
     question: Vec<String>,
-    answer: T,
+    value: T,
 }
 
 /// An answer as it is kept.
@@ -43,7 +43,7 @@ pub(in crate::catalog) struct Kept<T> {
 pub(in crate::catalog) struct Question<'a> {
     place: &'a Place,
     name: String,
-    question: Vec<String>,
+    parts: Vec<String>,
 }
 
 impl<'a> Question<'a> {
@@ -77,11 +77,11 @@ impl<'a> Question<'a> {
     }
 
     fn new(place: &'a Place, prefix: &str, question: Vec<String>) -> Self {
-        let parts: Vec<&str> = question.iter().map(String::as_str).collect();
+        let texts: Vec<&str> = question.iter().map(String::as_str).collect();
         Self {
             place,
-            name: format!("{prefix}{}.json", fingerprint(&parts)),
-            question,
+            name: format!("{prefix}{}.json", fingerprint(&texts)),
+            parts: question,
         }
     }
 
@@ -89,13 +89,13 @@ impl<'a> Question<'a> {
     pub(in crate::catalog) fn read<T: DeserializeOwned>(&self) -> Option<Kept<T>> {
         let bytes = self.place.read(&self.name)?;
         let kept: Answer<T> = serde_json::from_slice(&bytes).ok()?;
-        if kept.format != FORMAT || kept.question != self.question {
+        if kept.format != FORMAT || kept.question != self.parts {
             return None;
         }
         self.place.note_use(&self.name);
         Some(Kept {
             as_of: kept.as_of,
-            answer: kept.answer,
+            answer: kept.value,
         })
     }
 
@@ -103,8 +103,8 @@ impl<'a> Question<'a> {
         let answer = Answer {
             format: FORMAT,
             as_of,
-            question: self.question.clone(),
-            answer,
+            question: self.parts.clone(),
+            value: answer,
         };
         Ok(self
             .place
@@ -172,7 +172,7 @@ pub(super) fn all_found(place: &Place) -> Vec<Kept<Vec<Entity>>> {
         let answer: Answer<Vec<Entity>> = serde_json::from_slice(&place.read(&name)?).ok()?;
         (answer.format == FORMAT).then_some(Kept {
             as_of: answer.as_of,
-            answer: answer.answer,
+            answer: answer.value,
         })
     });
     answers.collect()

@@ -21,13 +21,11 @@ pub(super) fn recall(
     conventions: &Conventions,
 ) -> Option<(Timestamp, Vec<Entity>)> {
     let environments = &conventions.environments;
-    let (name, environment) = match asked.rsplit_once('@') {
-        Some((name, environment)) => (name, Some(environments.named(environment))),
-        None => {
-            let wanted = options.environment.as_deref();
-            (asked, wanted.map(|wanted| environments.named(wanted)))
-        }
-    };
+    let (name, environment) = asked.rsplit_once('@').map_or(
+        (asked, options.environment.as_deref()),
+        |(name, environment)| (name, Some(environment)),
+    );
+    let environment = environment.map(|wanted| environments.named(wanted));
     let wanted = EntityRef::parse(name, "resource").ok()?;
     let known = known(place, &wanted.name);
     let in_environment = |entity: &Entity, environment: Option<&str>| {

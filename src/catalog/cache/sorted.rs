@@ -168,7 +168,7 @@ mod tests {
         let mut text = "header\n".to_owned();
         for (n, key) in keys.iter().enumerate() {
             let long = "x".repeat(if n % 7 == 0 { 5_000 } else { n % 50 });
-            text.push_str(&format!("{key}\t{long}\n"));
+            text.extend([key, "\t", &long, "\n"]);
         }
         for (n, key) in keys.iter().enumerate() {
             assert_eq!(from(&text, 7, key), keys[n..], "{key}");
