@@ -122,12 +122,15 @@ pub(super) async fn reach_named(
     ui: &mut Ui,
 ) -> Result<Reached> {
     let mut again = None;
-    match reach_once(wanted, naming, naming.freshness(), &mut again, app, ui).await {
+    let first = reach_once(wanted, naming, naming.freshness(), &mut again, app, ui);
+    match Box::pin(first).await {
         Err(error) if error.kind() == ErrorKind::NotFound => match again {
             Some(again) => {
                 tracing::info!(%error, "asks Backstage anew: what is kept may be out of date");
                 let wanted = again.wanted();
-                reach_once(&wanted, naming, Freshness::Refresh, &mut None, app, ui).await
+                let mut none = None;
+                let second = reach_once(&wanted, naming, Freshness::Refresh, &mut none, app, ui);
+                Box::pin(second).await
             }
             None => Err(error),
         },
@@ -136,7 +139,7 @@ pub(super) async fn reach_named(
     }
 }
 
-/// `again` is set when the name was found in what is kept.
+/// Large, so whoever awaits it boxes it. `again` is set when the name was found in what is kept.
 async fn reach_once(
     wanted: &Wanted<'_>,
     naming: &NamingArgs,
@@ -311,15 +314,10 @@ impl Reached {
         };
         tracing::info!("asks Backstage anew: what is kept may be out of date");
         let wanted = again.wanted();
-        let found = reach_once(
-            &wanted,
-            &again.naming,
-            Freshness::Refresh,
-            &mut None,
-            app,
-            ui,
-        )
-        .await?;
+        let mut none = None;
+        let naming = &again.naming;
+        let finding = reach_once(&wanted, naming, Freshness::Refresh, &mut none, app, ui);
+        let found = Box::pin(finding).await?;
         if found.instance == self.instance {
             return Ok(false);
         }
