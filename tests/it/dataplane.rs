@@ -283,7 +283,7 @@ fn what_passes_by_itself_is_not_bothered_the_person_with() {
         admin_retry_after_seconds: Some(1),
         ..Faults::default()
     });
-    works(&env).says(&["asked to wait"]);
+    works(&env).says(&["will be asked again"]);
 
     let env = forgetful(env);
     env.world().break_with(Faults {
