@@ -59,7 +59,7 @@ impl DatabaseTarget {
             environment: conventions.environments.of(entity),
             owner: entity.owner(),
             system: entity.system(),
-            ip_type: read.parsed(IP_TYPE, "`public`, `private` or `auto`")?,
+            ip_type: read.parsed(IP_TYPE, "`public`, `private`, `psc` or `auto`")?,
         })
     }
 
@@ -428,10 +428,10 @@ mod tests {
                 "project `p` and instance `i/j` cannot be the names of a Cloud SQL instance",
             ),
             (
-                json!({ "google.com/cloudsql-instance": "p:r:i", "bsql.dev/ip-type": "psc" }),
+                json!({ "google.com/cloudsql-instance": "p:r:i", "bsql.dev/ip-type": "nat" }),
                 vec![],
                 "cannot use annotation `bsql.dev/ip-type` of `resource:default/payments-staging`",
-                "it is `psc` and must be `public`, `private` or `auto`",
+                "it is `nat` and must be `public`, `private`, `psc` or `auto`",
             ),
             (
                 json!({ "google.com/cloudsql-instance": "p:r:i", "bsql.dev/engine": "oracle" }),

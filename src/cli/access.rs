@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::named::{Candidates, NamingArgs, candidates, choose, say_note, without_alias};
+use super::via::ViaArgs;
 use crate::app::{App, GoogleCredentials, InstanceDialer};
 use crate::audit::Access;
 use crate::auth::{Claims, Session};
@@ -30,6 +31,8 @@ pub(super) struct Wanted<'a> {
     pub(super) user: Option<&'a str>,
     /// Ask the server for read-only transactions.
     pub(super) read_only: bool,
+    /// The way to the instance.
+    pub(super) via: &'a ViaArgs,
     /// Why, in the person's words.
     pub(super) reason: Option<&'a str>,
     /// The command, for the audit.
@@ -62,6 +65,7 @@ struct Again {
     read_only: bool,
     reason: Option<String>,
     command: &'static str,
+    via: ViaArgs,
     naming: NamingArgs,
 }
 
@@ -74,6 +78,7 @@ impl Again {
             read_only: wanted.read_only,
             reason: wanted.reason.map(str::to_owned),
             command: wanted.command,
+            via: wanted.via.clone(),
             naming: naming.clone(),
         }
     }
@@ -86,6 +91,7 @@ impl Again {
             read_only: self.read_only,
             reason: self.reason.as_deref(),
             command: self.command,
+            via: &self.via,
         }
     }
 }
@@ -149,6 +155,7 @@ async fn reach_once(
     ui: &mut Ui,
 ) -> Result<Reached> {
     let profile = app.profile(ui)?;
+    let via = wanted.via.way(&profile)?;
     let session = app.session(&profile)?;
     let mut timings = Timings::default();
 
@@ -236,7 +243,8 @@ async fn reach_once(
     };
     let locator = target.instance.clone();
     let shared = Arc::clone(&credentials);
-    let dialer = Arc::new(app.dialer(&profile, shared, &session, locator, key, ip_type)?);
+    let dialer = app.dialer(&profile, shared, &session, locator, key, ip_type)?;
+    let dialer = Arc::new(dialer.via(via));
     let locating = app.shutdown().or_interrupted(dialer.locate());
     let instance = ui
         .wait("asking Google where the instance is", locating)

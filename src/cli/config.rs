@@ -4,7 +4,7 @@ use toml::Value;
 
 use crate::app::App;
 use crate::auth::Flow;
-use crate::cloudsql::IpType;
+use crate::cloudsql::{IpType, Via};
 use crate::config::{Found, PROFILE_KEYS, Profile, Settings, TOP_KEYS, nearest};
 use crate::error::{Error, ErrorKind, Result, printable};
 use crate::ui::Ui;
@@ -126,6 +126,10 @@ fn profile(name: &str, app: &App) -> Result<Profile> {
     flow.map_err(|error| wrong("identity.flow", &error))?;
     let ip_type = profile.google.ip_type.parse::<IpType>();
     ip_type.map_err(|error| wrong("google.ip_type", &error))?;
+    if let Some(via) = &profile.google.via {
+        let via = via.parse::<Via>();
+        via.map_err(|error| wrong("google.via", &error))?;
+    }
     Ok(profile)
 }
 

@@ -10,6 +10,7 @@ use super::access::{Reached, Wanted, reach_named};
 use super::complete;
 use super::named::NamingArgs;
 use super::query::{Format, print_rows};
+use super::via::ViaArgs;
 use crate::app::App;
 use crate::audit::Outcome;
 use crate::error::Result;
@@ -37,6 +38,8 @@ pub(crate) struct ConnectArgs {
     /// Ask the server for read-only transactions
     #[arg(long)]
     read_only: bool,
+    #[command(flatten)]
+    via: ViaArgs,
     /// Why; kept in the audit log
     #[arg(long)]
     reason: Option<String>,
@@ -65,6 +68,7 @@ pub(crate) async fn run(args: ConnectArgs, app: &App, ui: &mut Ui) -> Result<u8>
         database: args.database.as_deref(),
         user: args.user.as_deref(),
         read_only: args.read_only,
+        via: &args.via,
         reason: args.reason.as_deref(),
         command: "connect",
     };

@@ -9,6 +9,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::access::{Wanted, reach};
+use super::via::ViaArgs;
 use crate::app::App;
 use crate::audit::{AuditEntry, Outcome};
 use crate::error::{Error, ErrorKind, Result, ResultExt as _};
@@ -44,6 +45,8 @@ pub(crate) struct ExecArgs {
     /// Why; kept in the audit log
     #[arg(long)]
     reason: Option<String>,
+    #[command(flatten)]
+    via: ViaArgs,
     /// The command and its arguments
     #[arg(last = true, required = true, value_name = "CMD")]
     command: Vec<OsString>,
@@ -180,6 +183,7 @@ async fn open(
         read_only: args.read_only,
         reason: args.reason.as_deref(),
         command: "exec",
+        via: &args.via,
     };
     let mut reached = reach(&wanted, app, ui).await?;
     reached.open(app, ui).await?.close().await;

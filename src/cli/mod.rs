@@ -25,6 +25,7 @@ mod sandbox;
 mod show;
 mod token;
 mod tunnel;
+mod via;
 mod whoami;
 mod yaml;
 

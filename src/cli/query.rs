@@ -10,6 +10,7 @@ use clap_complete::engine::ArgValueCompleter;
 use super::access::{Reached, Wanted, reach_named};
 use super::complete;
 use super::named::NamingArgs;
+use super::via::ViaArgs;
 use crate::app::App;
 use crate::audit::Outcome;
 use crate::cloudsql::Connection as Stream;
@@ -46,6 +47,8 @@ pub(crate) struct QueryArgs {
     /// The database user, if not yourself
     #[arg(short, long)]
     user: Option<String>,
+    #[command(flatten)]
+    via: ViaArgs,
     /// Why; kept in the audit log
     #[arg(long)]
     reason: Option<String>,
@@ -107,6 +110,7 @@ pub(crate) async fn run(args: QueryArgs, app: &App, ui: &mut Ui) -> Result<u8> {
         database: args.database.as_deref(),
         user: args.user.as_deref(),
         read_only: !args.write,
+        via: &args.via,
         reason: args.reason.as_deref(),
         command: "query",
     };

@@ -3,6 +3,7 @@
 use std::io::IsTerminal as _;
 
 use super::access::{Wanted, reach};
+use super::via::ViaArgs;
 use crate::app::App;
 use crate::audit::Outcome;
 use crate::cloudsql::{CredentialSource as _, Scope};
@@ -39,6 +40,7 @@ pub(crate) async fn run(args: TokenArgs, app: &App, ui: &mut Ui) -> Result<u8> {
         read_only: false,
         reason: args.reason.as_deref(),
         command: "token",
+        via: &ViaArgs::default(),
     };
     let reached = reach(&wanted, app, ui).await?;
     let asking = reached.credentials.access_token(Scope::Login);

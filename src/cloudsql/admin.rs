@@ -47,6 +47,8 @@ pub struct ConnectSettings {
     dns_name: Option<String>,
     #[serde(default)]
     dns_names: Vec<DnsName>,
+    #[serde(default)]
+    psc_enabled: bool,
 }
 
 /// An address of an instance.
@@ -67,9 +69,21 @@ pub(super) struct SslCert {
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 struct DnsName {
     #[serde(default)]
     name: String,
+    #[serde(default)]
+    connection_type: String,
+    #[serde(default)]
+    dns_scope: String,
+}
+
+impl DnsName {
+    /// The name of a cluster leads to whichever instance is the primary at the moment: it says nothing of this one.
+    fn is_of_instance(&self) -> bool {
+        self.dns_scope != "CLUSTER"
+    }
 }
 
 /// A user of an instance's databases.
@@ -112,16 +126,48 @@ impl ConnectSettings {
         Some(&found.ip_address)
     }
 
-    /// The name that the instance's certificate is expected to have, without the trailing dot that the API writes. There
-    /// may be none.
-    pub(super) fn dns_name(&self) -> Option<&str> {
-        let first = self.dns_names.first().map(|found| found.name.as_str());
-        first
-            .into_iter()
-            .chain(self.dns_name.as_deref())
-            .map(|name| name.strip_suffix('.').unwrap_or(name))
-            .find(|name| !name.is_empty())
+    /// The names that the instance's certificate may have, without the trailing dots that the API writes; the first is
+    /// the one that it is expected to have. There may be none.
+    pub(super) fn own_dns_names(&self) -> Vec<&str> {
+        let named = self.dns_names.iter().filter(|found| found.is_of_instance());
+        let named = named.map(|found| found.name.as_str());
+        let mut names = Vec::new();
+        for name in named.chain(self.dns_name.as_deref()).map(without_dot) {
+            if !name.is_empty() && !names.contains(&name) {
+                names.push(name);
+            }
+        }
+        names
     }
+
+    /// The names to dial for Private Service Connect, best first.
+    pub(super) fn psc_names(&self) -> Vec<&str> {
+        if !self.psc_enabled {
+            return Vec::new();
+        }
+        let is_psc = |found: &&DnsName| found.connection_type == PSC && found.is_of_instance();
+        let mut names: Vec<&str> = (self.dns_names.iter().filter(is_psc))
+            .map(|found| without_dot(&found.name))
+            .filter(|name| !name.is_empty())
+            .collect();
+        // As Google's connectors: names that are made for this first, and the one of before there were several last.
+        names.sort_by_key(|name| !name.ends_with(".sql-psc.goog"));
+        if names.is_empty() {
+            names.extend(
+                self.dns_name
+                    .as_deref()
+                    .map(without_dot)
+                    .filter(|name| !name.is_empty()),
+            );
+        }
+        names
+    }
+}
+
+const PSC: &str = "PRIVATE_SERVICE_CONNECT";
+
+fn without_dot(name: &str) -> &str {
+    name.strip_suffix('.').unwrap_or(name)
 }
 
 /// `snake_case`, unlike the rest of the API.
@@ -496,22 +542,39 @@ mod tests {
     }
 
     #[test]
-    fn the_name_in_the_certificate() {
-        for (more, expected) in [
-            (json!({}), None),
-            (json!({ "dnsName": "" }), None),
-            (json!({ "dnsName": "a.sql.goog." }), Some("a.sql.goog")),
+    fn names_in_the_certificate_and_to_dial() {
+        let psc = |name: &str, scope: &str| json!({ "name": name, "connectionType": "PRIVATE_SERVICE_CONNECT", "dnsScope": scope });
+        for (more, own, to_dial) in [
+            (json!({}), &[][..], &[][..]),
+            (json!({ "dnsName": "" }), &[], &[]),
+            (json!({ "dnsName": "a.sql.goog." }), &["a.sql.goog"], &[]),
             (
-                json!({ "dnsName": "a", "dnsNames": [{ "name": "b.sql.goog." }, { "name": "c" }] }),
-                Some("b.sql.goog"),
+                json!({ "dnsName": "a.sql.goog.", "pscEnabled": true }),
+                &["a.sql.goog"],
+                &["a.sql.goog"],
+            ),
+            (
+                json!({ "dnsName": "a", "dnsNames": [{ "name": "b.sql.goog." }, { "name": "a" }] }),
+                &["b.sql.goog", "a"],
+                &[],
             ),
             (
                 json!({ "dnsName": "a", "dnsNames": [{ "dnsScope": "INSTANCE" }] }),
-                Some("a"),
+                &["a"],
+                &[],
+            ),
+            (
+                json!({ "pscEnabled": true, "dnsNames": [
+                    psc("old.sql.goog.", "INSTANCE"), psc("write.sql-psc.goog.", "CLUSTER"),
+                    psc("new.sql-psc.goog.", "INSTANCE"), { "name": "public.sql.goog.", "connectionType": "PUBLIC" },
+                ] }),
+                &["old.sql.goog", "new.sql-psc.goog", "public.sql.goog"],
+                &["new.sql-psc.goog", "old.sql.goog"],
             ),
         ] {
             let settings: ConnectSettings = serde_json::from_value(settings(&more)).unwrap();
-            assert_eq!(settings.dns_name(), expected, "{more}");
+            assert_eq!(settings.own_dns_names(), own, "{more}");
+            assert_eq!(settings.psc_names(), to_dial, "{more}");
         }
     }
 

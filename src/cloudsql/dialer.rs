@@ -1,7 +1,6 @@
 //! Opens streams to an instance.
 
 use std::io;
-use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -21,19 +20,17 @@ use super::credentials::{CredentialSource, Scope};
 use super::engine::IpType;
 use super::info::{Address, ConnectionInfo, ConnectionInfoSource};
 use super::name::InstanceConnectionName;
+use super::tcp::{self, Proxy};
 use super::verify::WrongServer;
+use super::via::{Place, Via};
 use crate::buffers::{Buffers, ReadAhead};
 use crate::clock::Clock;
 use crate::error::{Error, ErrorKind, Result};
 use crate::refresh::RefreshCache;
 use crate::tunnel::Dial;
 
-/// A packet that is dropped on the way is not answered; a slow network still is within this.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// One round trip, and a busy instance.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
-/// As Google's connectors. Idle connections through NAT are forgotten after some minutes.
-const KEEPALIVE: Duration = Duration::from_secs(30);
 /// Info that is younger will not have changed, and asking again for every connection of a pool would use up the quota of
 /// 180 calls a minute. As Google's connectors.
 const SETTLED: SignedDuration = SignedDuration::from_secs(30);
@@ -49,6 +46,7 @@ pub struct Dialer<C: CredentialSource> {
     look_ahead: Duration,
     ip_type: IpType,
     port: u16,
+    via: Via,
     clock: Clock,
     /// Set by a connection whose certificate the instance refused: in TLS 1.3 that shows only after the handshake.
     refused: Arc<AtomicBool>,
@@ -81,10 +79,21 @@ impl<C: CredentialSource> Dialer<C> {
             look_ahead: LOOK_AHEAD,
             ip_type,
             port,
+            via: Via::Direct,
             clock,
             refused: Arc::default(),
             buffers: Arc::default(),
         }
+    }
+
+    /// Goes another way. One of [`Via::Address`] outranks the type of address that was given.
+    #[must_use]
+    pub fn via(mut self, via: Via) -> Self {
+        if let Via::Address(ip_type) = via {
+            self.ip_type = ip_type;
+        }
+        self.via = via;
+        self
     }
 
     /// What is known about the instance, asked for if need be.
@@ -151,14 +160,10 @@ impl<C: CredentialSource> Dialer<C> {
     }
 
     async fn connect(&self, info: &ConnectionInfo) -> Result<Connection, Failure> {
-        let address = info.address(self.ip_type).map_err(Failure::Outdated)?;
-        let tcp = open_tcp(info, address, self.port)
-            .await
-            .map_err(Failure::Network)?;
+        let (tcp, place) = self.open_tcp(info).await?;
         // rustls by itself reads 4 KiB at a time, so a TLS record takes five system calls.
         let tcp = ReadAhead::new(tcp, Arc::clone(&self.buffers));
         let handshake = TlsConnector::from(Arc::clone(&info.tls)).connect(info.server_name(), tcp);
-        let place = place(address, self.port);
         match timeout(HANDSHAKE_TIMEOUT, handshake).await {
             Ok(Ok(tls)) => Ok(Connection {
                 tls,
@@ -177,6 +182,85 @@ impl<C: CredentialSource> Dialer<C> {
             )),
         }
     }
+}
+
+impl<C: CredentialSource> Dialer<C> {
+    /// TCP by the way that was chosen, and where it leads, for messages.
+    async fn open_tcp(&self, info: &ConnectionInfo) -> Result<(TcpStream, String), Failure> {
+        let proxy = match &self.via {
+            Via::Forwarded(place) => {
+                let tcp = tcp::direct(place).await.map_err(|problem| {
+                    unreachable(info, problem).hint(format!(
+                        "check what forwards {place} to the instance's port {}",
+                        self.port
+                    ))
+                });
+                return tcp
+                    .map(|tcp| (tcp, place.to_string()))
+                    .map_err(Failure::Network);
+            }
+            Via::Direct | Via::Address(_) => None,
+            Via::Socks5(place) => Some(Proxy::Socks5(place)),
+            Via::Http(place) => Some(Proxy::Http(place)),
+        };
+        let addresses = info.addresses(self.ip_type).map_err(Failure::Outdated)?;
+        let mut failed = None;
+        for address in addresses {
+            let place = Place::new(address.host, self.port);
+            let opened = match proxy {
+                None => tcp::direct(&place).await.map_err(tcp::Failure::Unreachable),
+                Some(proxy) => tcp::through(proxy, &place).await,
+            };
+            match opened {
+                Ok(tcp) => {
+                    let by = proxy.map(|proxy| format!(", by way of {}", proxy.name()));
+                    return Ok((tcp, format!("{place}{}", by.unwrap_or_default())));
+                }
+                Err(failure) => {
+                    let error = self.no_tcp(info, address, proxy, failure);
+                    failed.get_or_insert(error);
+                }
+            }
+        }
+        Err(Failure::Network(
+            failed.expect("there is an address at least"),
+        ))
+    }
+
+    fn no_tcp(
+        &self,
+        info: &ConnectionInfo,
+        address: Address<'_>,
+        proxy: Option<Proxy<'_>>,
+        failure: tcp::Failure,
+    ) -> Error {
+        let (host, port) = (address.host, self.port);
+        let proxy = proxy.map(Proxy::name).unwrap_or_default();
+        match failure {
+            tcp::Failure::NoProxy(problem) => unreachable(info, problem)
+                .hint(format!("check `--via` and `google.via`: it is {proxy} that does not answer")),
+            tcp::Failure::ByProxy(problem) => unreachable(info, format!("{proxy}: {problem}"))
+                .hint("ask whoever runs the proxy whether it may connect there"),
+            tcp::Failure::Unreachable(problem) => match address.kind {
+                IpType::Private | IpType::Psc => unreachable(info, problem)
+                    .hint(if address.kind == IpType::Private {
+                        format!("{host} is a private address: connect to the VPN or from a machine inside the VPC")
+                    } else {
+                        format!("{host} is an endpoint of Private Service Connect: connect to the network that has it")
+                    })
+                    .hint("or go another way: --via socks5://HOST:PORT, or --via HOST:PORT where a port 3307 is forwarded; see docs/networking.md"),
+                IpType::Public | IpType::Auto => unreachable(info, problem).hint(format!(
+                    "check that the network lets TCP port {port} out: company firewalls often do not"
+                )),
+            },
+        }
+    }
+}
+
+fn unreachable(info: &ConnectionInfo, problem: String) -> Error {
+    ErrorKind::Unavailable
+        .error(format!("cannot reach `{}`", info.instance))
+        .because(anyhow::anyhow!(problem))
 }
 
 impl<C: CredentialSource> Dial for Dialer<C> {
@@ -221,56 +305,6 @@ impl<C: CredentialSource> Dial for Dialer<C> {
                 self.connect(&info).await.map_err(Failure::into_error)
             }
         }
-    }
-}
-
-async fn open_tcp(info: &ConnectionInfo, address: Address<'_>, port: u16) -> Result<TcpStream> {
-    let place = place(address, port);
-    let problem = match timeout(CONNECT_TIMEOUT, TcpStream::connect((address.host, port))).await {
-        Ok(Ok(tcp)) => {
-            tune(&tcp);
-            return Ok(tcp);
-        }
-        Ok(Err(error)) if error.kind() == io::ErrorKind::ConnectionRefused => {
-            format!("TCP to {place} was refused")
-        }
-        Ok(Err(error)) => format!("TCP to {place} failed: {error}"),
-        Err(_) => format!(
-            "TCP to {place} timed out after {} s",
-            CONNECT_TIMEOUT.as_secs()
-        ),
-    };
-    let hint = if address.private {
-        format!(
-            "{} is a private address: connect to the VPN or from a machine inside the VPC",
-            address.host
-        )
-    } else {
-        format!("check that the network lets TCP port {port} out: company firewalls often do not")
-    };
-    Err(ErrorKind::Unavailable
-        .error(format!("cannot reach `{}`", info.instance))
-        .because(anyhow::anyhow!(problem))
-        .hint(hint))
-}
-
-/// For short messages to leave at once, and for idle connections to be kept. Neither is worth failing for.
-fn tune(tcp: &TcpStream) {
-    let _ = tcp.set_nodelay(true);
-    #[cfg(unix)]
-    {
-        use rustix::net::sockopt::{set_socket_keepalive, set_tcp_keepidle, set_tcp_keepintvl};
-        let _ = set_socket_keepalive(tcp, true);
-        let _ = set_tcp_keepidle(tcp, KEEPALIVE);
-        let _ = set_tcp_keepintvl(tcp, KEEPALIVE);
-    }
-}
-
-/// The address as a person would type it.
-fn place(address: Address<'_>, port: u16) -> String {
-    match address.host.parse() {
-        Ok(IpAddr::V6(ip)) => format!("[{ip}]:{port}"),
-        _ => format!("{}:{port}", address.host),
     }
 }
 
@@ -809,7 +843,10 @@ mod tests {
             .unwrap_err();
         assert_eq!(
             error.next_steps(),
-            ["127.0.0.1 is a private address: connect to the VPN or from a machine inside the VPC"]
+            [
+                "127.0.0.1 is a private address: connect to the VPN or from a machine inside the VPC",
+                "or go another way: --via socks5://HOST:PORT, or --via HOST:PORT where a port 3307 is forwarded; see docs/networking.md"
+            ]
         );
         let error = dialer(&stand_in).dial().await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Config);
@@ -866,21 +903,5 @@ mod tests {
             "the certificate that Google just made for `acme:europe-west1:payments` is over"
         );
         assert_eq!(error.next_steps(), ["set this machine's clock"]);
-    }
-
-    #[test]
-    fn places_as_people_type_them() {
-        let at = |host| {
-            place(
-                Address {
-                    host,
-                    private: false,
-                },
-                3307,
-            )
-        };
-        assert_eq!(at("10.0.0.5"), "10.0.0.5:3307");
-        assert_eq!(at("fd00::5"), "[fd00::5]:3307");
-        assert_eq!(at("localhost"), "localhost:3307");
     }
 }

@@ -92,7 +92,9 @@ pub enum IpType {
     Public,
     /// The one in the VPC.
     Private,
-    /// The public one if there is one, else the private one.
+    /// Its end in one's own network (Private Service Connect), which has a name and no address.
+    Psc,
+    /// The first that there is of public, private and Private Service Connect.
     Auto,
 }
 
@@ -103,9 +105,10 @@ impl FromStr for IpType {
         match text.to_ascii_lowercase().as_str() {
             "public" => Ok(Self::Public),
             "private" => Ok(Self::Private),
+            "psc" => Ok(Self::Psc),
             "auto" => Ok(Self::Auto),
             _ => Err(ErrorKind::Usage.error(format!(
-                "`{}` is not a type of address: use public, private or auto",
+                "`{}` is not a type of address: use public, private, psc or auto",
                 printable(text)
             ))),
         }
@@ -117,6 +120,7 @@ impl fmt::Display for IpType {
         f.write_str(match self {
             Self::Public => "public",
             Self::Private => "private",
+            Self::Psc => "psc",
             Self::Auto => "auto",
         })
     }
@@ -163,10 +167,10 @@ mod tests {
 
     #[test]
     fn address_types() {
-        for ip_type in [IpType::Public, IpType::Private, IpType::Auto] {
+        for ip_type in [IpType::Public, IpType::Private, IpType::Psc, IpType::Auto] {
             assert_eq!(ip_type.to_string().parse::<IpType>().unwrap(), ip_type);
         }
-        assert!("psc".parse::<IpType>().is_err());
+        assert!("nat".parse::<IpType>().is_err());
     }
 
     #[test]

@@ -43,48 +43,63 @@ pub struct ConnectionInfo {
     pub(super) tls: Arc<ClientConfig>,
     public_address: Option<String>,
     private_address: Option<String>,
+    psc_names: Vec<String>,
 }
 
-/// An address to dial.
+/// Somewhere to dial.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Address<'a> {
+    /// An address, or a name.
     pub(super) host: &'a str,
-    pub(super) private: bool,
-}
-
-impl<'a> Address<'a> {
-    fn of(host: Option<&'a str>, private: bool) -> Option<Self> {
-        host.map(|host| Self { host, private })
-    }
+    pub(super) kind: IpType,
 }
 
 impl ConnectionInfo {
-    /// The address to dial. Fails with [`ErrorKind::Config`] when the instance has none of this type.
-    pub(super) fn address(&self, ip_type: IpType) -> Result<Address<'_>> {
-        let public = || Address::of(self.public_address.as_deref(), false);
-        let private = || Address::of(self.private_address.as_deref(), true);
-        let found = match ip_type {
-            IpType::Public => public(),
-            IpType::Private => private(),
-            IpType::Auto => public().or_else(private),
+    /// Where to dial, in this order. Never empty: fails with [`ErrorKind::Config`] when the instance has nothing of this
+    /// type.
+    pub(super) fn addresses(&self, ip_type: IpType) -> Result<Vec<Address<'_>>> {
+        let of = |kind: IpType| -> Vec<Address<'_>> {
+            let hosts = match kind {
+                IpType::Public => self.public_address.as_slice(),
+                IpType::Private => self.private_address.as_slice(),
+                IpType::Psc => self.psc_names.as_slice(),
+                IpType::Auto => &[],
+            };
+            hosts.iter().map(|host| Address { host, kind }).collect()
         };
+        let all = [IpType::Public, IpType::Private, IpType::Psc];
+        let first = all.into_iter().map(of).find(|found| !found.is_empty());
+        let found = match ip_type {
+            IpType::Auto => first.clone().unwrap_or_default(),
+            ip_type => of(ip_type),
+        };
+        if !found.is_empty() {
+            return Ok(found);
+        }
         let instance = &self.instance;
-        found.ok_or_else(|| match ip_type {
-            IpType::Public if private().is_some() => ErrorKind::Config
-                .error(format!("`{instance}` has no public address"))
-                .hint("set `google.ip_type = \"private\"`, or tell the entity's owner to add the annotation `bsql.dev/ip-type: private`"),
-            IpType::Private if public().is_some() => ErrorKind::Config
-                .error(format!("`{instance}` has no private address"))
-                .hint("set `google.ip_type = \"public\"`, or tell the entity's owner to mend the annotation `bsql.dev/ip-type`"),
-            _ => ErrorKind::Config
-                .error(format!("`{instance}` has no address that bsql can dial"))
-                .hint("bsql dials public and private addresses; Private Service Connect is not among them"),
+        let what = match ip_type {
+            IpType::Public => "public address",
+            IpType::Private => "private address",
+            IpType::Psc => "name for Private Service Connect",
+            IpType::Auto => "address that bsql can dial",
+        };
+        let error = ErrorKind::Config.error(format!("`{instance}` has no {what}"));
+        Err(match first.as_deref() {
+            Some([other, ..]) => {
+                let other = other.kind;
+                error
+                    .hint(format!("take the other one: --via {other}, or for good `google.ip_type = \"{other}\"`"))
+                    .hint(format!("or tell the entity's owner to add the annotation `bsql.dev/ip-type: {other}`"))
+            }
+            _ => error.hint("tell the entity's owner: it takes a public or a private address, or Private Service Connect"),
         })
     }
 
     /// Whether both say the same of where the instance is.
     pub(super) fn is_where(&self, other: &Self) -> bool {
-        self.public_address == other.public_address && self.private_address == other.private_address
+        self.public_address == other.public_address
+            && self.private_address == other.private_address
+            && self.psc_names == other.psc_names
     }
 
     /// The name for the handshake: with a DNS name it is sent (SNI), without one the verifier knows the instance anyway.
@@ -253,12 +268,17 @@ impl<C: CredentialSource> ConnectionInfoSource<C> {
             instance: self.instance.in_region(&settings.region),
             engine: settings.engine(),
             expires_at,
-            dns_name: settings.dns_name().map(str::to_owned),
+            dns_name: settings.own_dns_names().first().map(ToString::to_string),
             fetched_at,
             recalled: false,
             tls: self.tls(&settings, certificate, key)?,
             public_address: settings.address("PRIMARY").map(str::to_owned),
             private_address: settings.address("PRIVATE").map(str::to_owned),
+            psc_names: settings
+                .psc_names()
+                .into_iter()
+                .map(str::to_owned)
+                .collect(),
             database_version: settings.database_version,
         })
     }
@@ -312,12 +332,8 @@ impl<C: CredentialSource> ConnectionInfoSource<C> {
         // `ring`: the first handshake in a process takes aws-lc 40 ms longer.
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let common_name = self.instance.certificate_name();
-        let verifier = InstanceVerifier::new(
-            roots,
-            settings.dns_name(),
-            common_name,
-            Arc::clone(&provider),
-        )?;
+        let names = settings.own_dns_names();
+        let verifier = InstanceVerifier::new(roots, &names, common_name, Arc::clone(&provider))?;
         let unusable = || format!("cannot set up TLS to `{}`", self.instance);
         let mut tls = ClientConfig::builder_with_provider(provider)
             .with_protocol_versions(&[&rustls::version::TLS13])
@@ -326,7 +342,7 @@ impl<C: CredentialSource> ConnectionInfoSource<C> {
             .with_custom_certificate_verifier(Arc::new(verifier))
             .with_client_auth_cert(vec![certificate], key.private_key())
             .or_fail(ErrorKind::Internal, unusable)?;
-        tls.enable_sni = sni(settings.dns_name()).is_some();
+        tls.enable_sni = sni(names.first().copied()).is_some();
         // In TLS 1.3 it saves no round trip, and a resumed session would skip the verifier.
         tls.resumption = Resumption::disabled();
         Ok(Arc::new(tls))
@@ -440,17 +456,22 @@ mod tests {
             (json!([public]), IpType::Private, none("private address")),
             (json!([]), IpType::Auto, none("address that bsql can dial")),
             (
+                json!([public]),
+                IpType::Psc,
+                none("name for Private Service Connect"),
+            ),
+            (
                 json!([address("OUTGOING", "1.1.1.1")]),
                 IpType::Public,
-                none("address that bsql can dial"),
+                none("public address"),
             ),
         ] {
             let stand_in = StandIn::start().await;
             stand_in.change(|behaviour| behaviour.settings = json!({ "ipAddresses": addresses }));
             let info = stand_in.source(Clock::system()).fetch().await.unwrap();
-            let found = info.address(ip_type);
+            let found = info.addresses(ip_type);
             let found = found
-                .map(|found| found.host.to_owned())
+                .map(|found| found[0].host.to_owned())
                 .map_err(|error| error.to_string());
             assert_eq!(found, expected, "{addresses} {ip_type}");
         }

@@ -14,6 +14,7 @@ mod dns_name;
 mod endpoints;
 mod engine;
 mod gcloud;
+mod http_connect;
 mod impersonation;
 mod info;
 mod kept;
@@ -24,11 +25,14 @@ mod oauth_server;
 mod per_scope;
 mod program;
 mod refusal;
+mod socks;
 mod source;
 #[cfg(test)]
 #[cfg(feature = "sandbox")]
 mod stand_in;
+mod tcp;
 mod verify;
+mod via;
 mod workforce;
 
 pub use adc::{Adc, AdcEnvironment, AdcOptions};
@@ -48,4 +52,5 @@ pub use key::{ClientKey, PendingKey};
 pub use name::{InstanceConnectionName, InstanceLocator};
 pub use oauth::{NarrowedTokenSource, OAuthTokens};
 pub use source::GoogleTokens;
+pub use via::{Place, Via};
 pub use workforce::WorkforceTokens;

@@ -15,8 +15,8 @@
 //!
 //! - The certificate is for servers, valid now, and signed by one of the CAs that the API named for this very instance:
 //!   nothing that the system trusts counts, and no intermediate that only the other end vouches for.
-//! - If the API named a DNS name and an alternative name of the certificate is that name, it is the instance's. Case and
-//!   one trailing dot make no difference; a `*` stands for one whole leftmost label.
+//! - If an alternative name of the certificate is a DNS name that the API names for the instance, or the domain name that
+//!   the person named and that leads there, it is the instance's. Case and one trailing dot make no difference; a `*` stands for one whole leftmost label.
 //! - Otherwise the common name must be `project:instance`, letter for letter.
 
 use std::sync::Arc;
@@ -39,8 +39,8 @@ use crate::error::{ErrorKind, Result, ResultExt as _, printable};
 #[derive(Debug)]
 pub(super) struct InstanceVerifier {
     roots: Vec<CertificateDer<'static>>,
-    /// Lower case, without a trailing dot.
-    dns_name: Option<String>,
+    /// Lower case, without trailing dots.
+    dns_names: Vec<String>,
     /// `project:instance`.
     common_name: String,
     provider: Arc<CryptoProvider>,
@@ -85,7 +85,7 @@ impl InstanceVerifier {
     /// there are two while a CA is being replaced.
     pub(super) fn new(
         roots_pem: &str,
-        dns_name: Option<&str>,
+        dns_names: &[&str],
         common_name: String,
         provider: Arc<CryptoProvider>,
     ) -> Result<Self> {
@@ -106,7 +106,7 @@ impl InstanceVerifier {
         }
         Ok(Self {
             roots,
-            dns_name: dns_name.map(canonical),
+            dns_names: dns_names.iter().copied().map(canonical).collect(),
             common_name,
             provider,
         })
@@ -141,9 +141,8 @@ impl InstanceVerifier {
                 _ => None,
             })
             .collect();
-        if let Some(wanted) = &self.dns_name
-            && dns_names.iter().any(|name| stands_for(name, wanted))
-        {
+        let is_own = |name: &str| self.dns_names.iter().any(|own| stands_for(name, own));
+        if dns_names.iter().any(|name| is_own(name)) {
             return Ok(());
         }
         let common_names: Vec<&str> = certificate
@@ -161,7 +160,7 @@ impl InstanceVerifier {
                 .chain(&dns_names)
                 .map(ToString::to_string)
                 .collect(),
-            wanted: self.dns_name.as_ref().unwrap_or(&self.common_name).clone(),
+            wanted: self.dns_names.first().unwrap_or(&self.common_name).clone(),
         };
         Err(CertificateError::Other(OtherError(Arc::new(wrong))).into())
     }
@@ -296,7 +295,8 @@ mod tests {
         intermediates: &[CertificateDer<'_>],
     ) -> Result<(), String> {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let verifier = InstanceVerifier::new(roots, dns_name, NAME.to_owned(), provider).unwrap();
+        let verifier =
+            InstanceVerifier::new(roots, dns_name.as_slice(), NAME.to_owned(), provider).unwrap();
         let anybody = ServerName::try_from("ignored.example").unwrap();
         match verifier.verify_server_cert(certificate, intermediates, &anybody, &[], now()) {
             Ok(_) => Ok(()),
@@ -397,6 +397,21 @@ mod tests {
         let certificate = ca.sign(&params);
         assert!(verify(&ca.pem, None, &certificate, &[]).is_err());
         assert!(verify(&ca.pem, Some(DNS), &certificate, &[]).is_err());
+        // The right address, which says nothing of the instance: whoever can make the API's address theirs has it too.
+        let mut params = leaf("x", &[]);
+        let address = rcgen::SanType::IpAddress("127.0.0.1".parse().unwrap());
+        params.subject_alt_names = vec![address];
+        let certificate = ca.sign(&params);
+        assert!(verify(&ca.pem, None, &certificate, &[]).is_err());
+        assert!(verify(&ca.pem, Some("127.0.0.1"), &certificate, &[]).is_err());
+        // A name that ends early for whoever reads it as C does.
+        for name in [format!("{DNS}\0.evil.example"), format!("{NAME}\0")] {
+            let certificate = ca.sign(&leaf(&name, &[&name]));
+            assert!(
+                verify(&ca.pem, Some(DNS), &certificate, &[]).is_err(),
+                "{name:?}"
+            );
+        }
         // The name in another part of the subject.
         let mut params = leaf("x", &[]);
         params
@@ -414,6 +429,29 @@ mod tests {
                     .to_owned()
             )
         );
+    }
+
+    #[test]
+    fn any_of_the_instances_names_will_do_and_no_other() {
+        let ca = Authority::new("Customer's CA");
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        // The person's own domain name, in a certificate of a CA that is the customer's.
+        let names = ["db.acme.example", DNS];
+        let verifier = InstanceVerifier::new(&ca.pem, &names, NAME.to_owned(), provider).unwrap();
+        let anybody = ServerName::try_from("ignored.example").unwrap();
+        for (alternative, expected) in [
+            (&["db.acme.example"][..], true),
+            (&[DNS], true),
+            (&["other.acme.example", "DB.acme.example."], true),
+            (&["*.acme.example"], true),
+            (&["other.acme.example"], false),
+            (&["acme.example"], false),
+            (&["db.acme.example.evil.example"], false),
+        ] {
+            let certificate = ca.sign(&leaf("", alternative));
+            let found = verifier.verify_server_cert(&certificate, &[], &anybody, &[], now());
+            assert_eq!(found.is_ok(), expected, "{alternative:?}");
+        }
     }
 
     #[test]
@@ -526,7 +564,7 @@ mod tests {
             "x",
             "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",
         ] {
-            let error = InstanceVerifier::new(pem, None, NAME.to_owned(), Arc::clone(&provider))
+            let error = InstanceVerifier::new(pem, &[], NAME.to_owned(), Arc::clone(&provider))
                 .unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Unavailable, "{pem}");
             assert_eq!(error.to_string(), "cannot read the CA of `acme:payments`");

@@ -124,8 +124,10 @@ pub struct Google {
     pub endpoints: EndpointOverrides,
     /// More CA certificates to trust.
     pub ca_file: Option<PathBuf>,
-    /// Which address to dial: `public`, `private` or `auto`.
+    /// Which address to dial: `public`, `private`, `psc` or `auto`.
     pub ip_type: String,
+    /// The way to the instances; checked where ways are known.
+    pub via: Option<String>,
 }
 
 /// Where Google credentials come from.
@@ -327,6 +329,7 @@ impl Profile {
                 ip_type: values
                     .text("google.ip_type")?
                     .unwrap_or_else(|| "public".to_owned()),
+                via: values.text("google.via")?,
             },
             name,
         })

@@ -37,7 +37,7 @@ const fn key(path: &'static str, shape: Shape, meaning: &'static str) -> Key {
 }
 
 /// Keys of `[profiles.NAME]`. The variable for `identity.issuer` is `BSQL_IDENTITY_ISSUER`.
-pub const PROFILE_KEYS: [Key; 35] = [
+pub const PROFILE_KEYS: [Key; 36] = [
     key(
         "identity.issuer",
         Shape::Text,
@@ -211,7 +211,12 @@ pub const PROFILE_KEYS: [Key; 35] = [
     key(
         "google.ip_type",
         Shape::Text,
-        "which address of an instance to dial: public, private or auto",
+        "which address of an instance to dial: public, private, psc or auto",
+    ),
+    key(
+        "google.via",
+        Shape::Text,
+        "the way to the instances: direct, socks5://HOST:PORT, http://HOST:PORT, or HOST:PORT of a forwarded port 3307",
     ),
 ];
 

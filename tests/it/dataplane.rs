@@ -390,3 +390,189 @@ fn faults_from_the_command_line() {
         .says(&["nothing is wrong in the sandbox"]);
     env.bsql(&["sandbox", "down"]).succeeds();
 }
+
+/// Somebody in between: takes one connection after the other, speaks `hello` with each, and passes bytes both ways.
+fn in_between(
+    hello: impl Fn(&mut std::net::TcpStream) -> String + Send + 'static,
+) -> (String, std::sync::mpsc::Receiver<String>) {
+    use std::io::Write as _;
+    use std::net::{Shutdown, TcpListener, TcpStream};
+
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let place = listener.local_addr().unwrap().to_string();
+    let (asked, for_what) = std::sync::mpsc::channel();
+    // It ends with the process.
+    std::thread::spawn(move || {
+        for client in listener.incoming() {
+            let mut client = client.unwrap();
+            let target = hello(&mut client);
+            // Not every test wants to know.
+            let _ = asked.send(target.clone());
+            let Ok(mut server) = TcpStream::connect(&target) else {
+                continue;
+            };
+            let (mut from_server, mut to_client) =
+                (server.try_clone().unwrap(), client.try_clone().unwrap());
+            std::thread::spawn(move || {
+                let _ = std::io::copy(&mut from_server, &mut to_client);
+                let _ = to_client.shutdown(Shutdown::Write);
+            });
+            std::thread::spawn(move || {
+                let _ = std::io::copy(&mut client, &mut server);
+                let _ = server.flush();
+                let _ = server.shutdown(Shutdown::Write);
+            });
+        }
+    });
+    (place, for_what)
+}
+
+fn read<const N: usize>(client: &mut std::net::TcpStream) -> [u8; N] {
+    use std::io::Read as _;
+
+    let mut bytes = [0; N];
+    client.read_exact(&mut bytes).unwrap();
+    bytes
+}
+
+fn socks5(client: &mut std::net::TcpStream) -> String {
+    use std::io::Write as _;
+
+    assert_eq!(read(client), [5, 1, 0]);
+    client.write_all(&[5, 0]).unwrap();
+    let [_, _, _, 1, a, b, c, d, high, low] = read(client) else {
+        panic!("an IPv4 address is asked for");
+    };
+    client.write_all(&[5, 0, 0, 1, 0, 0, 0, 0, 0, 0]).unwrap();
+    format!("{a}.{b}.{c}.{d}:{}", u16::from_be_bytes([high, low]))
+}
+
+fn http_proxy(client: &mut std::net::TcpStream) -> String {
+    use std::io::Write as _;
+
+    let mut header = Vec::new();
+    while !header.ends_with(b"\r\n\r\n") {
+        header.extend(read::<1>(client));
+    }
+    client.write_all(b"HTTP/1.1 200 OK\r\n\r\n").unwrap();
+    let header = String::from_utf8(header).unwrap();
+    header.split(' ').nth(1).unwrap().to_owned()
+}
+
+/// Where the shared world's payments-staging is.
+fn address(env: &TestEnv) -> String {
+    let instances = &env.world().sandbox().status().instances;
+    instances[0].address.clone()
+}
+
+#[test]
+fn through_proxies_and_forwarded_ports() {
+    let env = TestEnv::signed_in("ada");
+    let there = address(&env);
+    let forward = there.clone();
+    let (forwarded, f) = in_between(move |_| forward.clone());
+    let (socks, s) = in_between(socks5);
+    let (http, h) = in_between(http_proxy);
+    for (via, asked) in [
+        (forwarded.clone(), f),
+        (format!("socks5://{socks}"), s),
+        (format!("http://{http}"), h),
+    ] {
+        let run = env
+            .bsql(&[&QUERY[..], &["--via", &via]].concat())
+            .succeeds();
+        assert_eq!(run.stdout, "one\n1\n");
+        assert_eq!(asked.recv().unwrap(), there, "{via}");
+    }
+    for via in ["direct", "public"] {
+        env.bsql(&[&QUERY[..], &["--via", via]].concat()).succeeds();
+    }
+    // Proxies of the environment are for web pages. Nobody listens at this one.
+    let mut command = env.command(&QUERY);
+    command.env("ALL_PROXY", "socks5://127.0.0.1:1");
+    command.env("NO_PROXY", "127.0.0.1,localhost");
+    env.run(command).succeeds();
+    // As a setting.
+    env.edit_config(|config| {
+        config.replace(
+            "user_project =",
+            &format!("via = \"{forwarded}\"\nuser_project ="),
+        )
+    });
+    works(&env);
+    env.edit_config(|config| config.replace(&forwarded, "socks4://a:1"));
+    env.bsql(&QUERY)
+        .fails(78)
+        .says(&["is no way to an instance", "google.via"]);
+}
+
+#[test]
+fn a_forwarded_port_that_leads_to_another_instance_is_found_out() {
+    let env = TestEnv::signed_in("ada");
+    let instances = &env.world().sandbox().status().instances;
+    let other = instances[1].address.clone();
+    if other == instances[0].address {
+        eprintln!("skipped: this machine has one loopback address only");
+        return;
+    }
+    let (forwarded, _asked) = in_between(move |_| other.clone());
+    env.bsql(&[&QUERY[..], &["--via", &forwarded]].concat())
+        .fails(76)
+        .says(&["is not `acme-staging:europe-west1:payments`"]);
+}
+
+#[test]
+fn ways_that_lead_nowhere_say_where_they_end() {
+    let env = signed_in();
+    let nobody = {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        listener.local_addr().unwrap().to_string()
+    };
+    let says = |via: &str, code, texts: &[&str]| {
+        env.bsql(&[&QUERY[..], &["--via", via]].concat())
+            .fails(code)
+            .says(texts);
+    };
+    says(&nobody, 69, &["was refused", "check what forwards"]);
+    says(
+        &format!("socks5://{nobody}"),
+        69,
+        &["was refused", "the SOCKS proxy at"],
+    );
+    says(
+        &format!("http://{nobody}"),
+        69,
+        &["was refused", "the HTTP proxy at"],
+    );
+    says("private", 78, &["has no private address", "--via public"]);
+    says("psc", 78, &["has no name for Private Service Connect"]);
+    says("socks5://ada:hunter2@proxy:1080", 64, &["cannot be given"]);
+    // What is at the other end is no proxy: the instance itself.
+    let there = address(&env);
+    says(&format!("http://{there}"), 69, &["the HTTP proxy at"]);
+
+    env.world().break_with(Faults {
+        admin_addresses: Some(vec!["PRIVATE".to_owned()]),
+        ..Faults::default()
+    });
+    env.bsql(&[&QUERY[..], &["--via", "private"]].concat())
+        .succeeds();
+    env.world().break_with(Faults {
+        admin_addresses: Some(vec!["PRIVATE".to_owned()]),
+        admin_ip: Some("127.0.0.254".to_owned()),
+        ..Faults::default()
+    });
+    let env = {
+        env.bsql(&["logout"]).succeeds();
+        env.sign_in("ada")
+    };
+    env.bsql(&[&QUERY[..], &["--via", "auto"]].concat())
+        .fails(69)
+        .says(&["127.0.0.254 is a private address", "--via socks5://"]);
+    env.world().break_with(Faults {
+        admin_addresses: Some(vec!["PRIVATE_SERVICE_CONNECT".to_owned()]),
+        ..Faults::default()
+    });
+    env.bsql(&[&QUERY[..], &["--via", "psc"]].concat())
+        .succeeds();
+}

@@ -12,6 +12,7 @@ use super::spec::{Asked, Spec, on_port, own_socket};
 use crate::app::{App, InstanceDialer};
 use crate::audit::{Access, AuditEntry};
 use crate::cli::access::{Reached, Wanted, reach};
+use crate::cli::via::ViaArgs;
 use crate::control::{Claim, Control, Open, PortRange, Remembered, Report, key, open_tunnels};
 use crate::error::{ErrorKind, Result, ResultExt as _};
 use crate::private_dir;
@@ -97,6 +98,8 @@ async fn try_to_open(
         read_only: options.read_only,
         reason: options.reason.as_deref(),
         command: "tunnel",
+        // The profile's: a tunnel is used by programs that know nothing of the way.
+        via: &ViaArgs::default(),
     };
     let mut reached = reach(&wanted, app, ui).await?;
     let access = reached.access.clone();

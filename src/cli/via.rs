@@ -1,0 +1,29 @@
+//! `--via`: the way to the instance, for every command that goes there.
+
+use crate::cloudsql::Via;
+use crate::config::Profile;
+use crate::error::{Error, ErrorKind, Result};
+
+/// By which way.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub(crate) struct ViaArgs {
+    /// The way to the instance: direct, public, private, psc, socks5://…, http://…, or HOST:PORT of a forwarded port 3307
+    #[arg(long, value_name = "WAY")]
+    via: Option<Via>,
+}
+
+impl ViaArgs {
+    /// The flag's, else the profile's.
+    pub(super) fn way(&self, profile: &Profile) -> Result<Via> {
+        match (&self.via, &profile.google.via) {
+            (Some(via), _) => Ok(via.clone()),
+            // The text came from the settings, not from the command line.
+            (None, Some(text)) => text.parse().map_err(|error: Error| {
+                error
+                    .with_kind(ErrorKind::Config)
+                    .hint("the key is `google.via`")
+            }),
+            (None, None) => Ok(Via::Direct),
+        }
+    }
+}
