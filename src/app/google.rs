@@ -5,15 +5,17 @@ use std::sync::Arc;
 use crate::auth::Session;
 use crate::catalog::BearerSource;
 use crate::cloudsql::{
-    AccessToken, Adc, AdcEnvironment, AdcOptions, ConnectionInfoSource, Dialer, Endpoints,
-    GcloudTokens, GoogleTokens, Impersonated, InstanceLocator, IpType, NarrowedTokenSource,
-    OAuthTokens, PendingKey, SqlAdminClient, Subject, SubjectTokenSource, WorkforceTokens,
+    AccessToken, Adc, AdcEnvironment, AdcOptions, ConnectionInfoSource, Dialer, DomainName,
+    DomainResolver, Endpoints, GcloudTokens, GoogleTokens, Impersonated, InstanceLocator, IpType,
+    Moved, NarrowedTokenSource, OAuthTokens, SqlAdminClient, Subject, SubjectTokenSource,
+    WorkforceTokens,
 };
 use crate::config::{Credentials, Profile};
 use crate::error::{ErrorKind, Result};
 use crate::secret::Secret;
 
 use super::App;
+use super::kept::ClientCertificates;
 
 /// Google's tokens, for the profile's source or for the service account that it becomes.
 pub(crate) type GoogleCredentials = Impersonated<GoogleTokens<SessionTokens>>;
@@ -183,24 +185,32 @@ impl App {
         &self,
         profile: &Profile,
         credentials: Arc<GoogleCredentials>,
-        session: &Session,
+        certificates: ClientCertificates,
         instance: impl Into<InstanceLocator>,
-        key: PendingKey,
+        domain: Option<DomainName>,
         ip_type: IpType,
     ) -> Result<InstanceDialer> {
+        let resolver = domain.is_some().then(|| Self::domains(profile));
         let source = ConnectionInfoSource {
             instance: instance.into(),
             admin: self.sql_admin(profile)?,
             credentials,
-            key,
+            key: certificates.key,
             iam_login: true,
-            kept: Some(Self::kept(session)),
+            kept: Some(certificates.kept),
+            domain,
+            moved_to: Moved::default(),
             clock: self.clock,
         };
-        Ok(Dialer::new(
-            source,
-            ip_type,
-            Self::endpoints(profile)?.instance_port,
-        ))
+        let dialer = Dialer::new(source, ip_type, Self::endpoints(profile)?.instance_port);
+        Ok(match resolver {
+            Some(resolver) => dialer.follow(resolver),
+            None => dialer,
+        })
+    }
+
+    /// Who knows where instances' domain names lead.
+    pub(crate) fn domains(profile: &Profile) -> DomainResolver {
+        DomainResolver::new(profile.google.endpoints.dns)
     }
 }

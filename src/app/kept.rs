@@ -27,14 +27,26 @@ impl CertificateStore for BesideSession {
     }
 }
 
+/// What a person's client certificates are made of, and where they are kept.
+#[derive(Debug, Clone)]
+pub(crate) struct ClientCertificates {
+    pub(super) key: PendingKey,
+    pub(super) kept: Kept,
+}
+
 impl App {
     /// What is kept of instances for whoever is signed in.
     pub(crate) fn kept(session: &Session) -> Kept {
         Kept::new(Arc::new(BesideSession(session.beside())))
     }
 
-    /// The key for client certificates: that of the last run, or else one that is being made from now on.
-    pub(crate) fn client_key(&self, session: &Session) -> PendingKey {
-        ClientKey::kept_or_new(Self::kept(session), self.clock)
+    /// Client certificates for whoever is signed in, with the key of the last run, or else one that is being made from now
+    /// on.
+    pub(crate) fn client_certificates(&self, session: &Session) -> ClientCertificates {
+        let kept = Self::kept(session);
+        ClientCertificates {
+            key: ClientKey::kept_or_new(kept.clone(), self.clock),
+            kept,
+        }
     }
 }

@@ -34,6 +34,10 @@ impl Beside {
     pub fn delete(&self, name: &str) -> Result<()> {
         self.store.delete_beside(&self.key, Some(name))
     }
+
+    pub(super) fn delete_all(&self) -> Result<()> {
+        self.store.delete_beside(&self.key, None)
+    }
 }
 
 /// The file for a text. Its name says nothing about the company.

@@ -287,12 +287,12 @@ impl Session {
                 self.with_browser(provider, how, paste, prompt).await?
             }
         };
+        self.save(tokens).await?;
         // Whatever was got with the session before is not this one's.
         let beside = self.beside();
-        if let Err(error) = blocking(move || beside.store.delete_beside(&beside.key, None)).await {
+        if let Err(error) = blocking(move || beside.delete_all()).await {
             tracing::warn!(%error, "left something beside the session");
         }
-        self.save(tokens).await?;
         tracing::info!(expires_at = %claims.expires_at, %flow, "signed in");
         Ok(claims)
     }

@@ -84,14 +84,14 @@ pub trait TokenStore: std::fmt::Debug + Send + Sync + 'static {
     fn delete_beside(&self, key: &StoreKey, name: Option<&str>) -> Result<()>;
 }
 
+/// The tokens, and what is kept beside them.
+type Sessions = HashMap<StoreKey, (TokenSet, HashMap<String, Secret>)>;
+
 /// Keeps tokens as long as the process lives: for CI, and for those who want nothing on disk.
 #[derive(Debug, Default)]
 pub struct MemoryStore {
     sessions: Mutex<Sessions>,
 }
-
-/// Each session's tokens, and the texts beside it.
-type Sessions = HashMap<StoreKey, (TokenSet, HashMap<String, Secret>)>;
 
 impl MemoryStore {
     fn sessions(&self) -> MutexGuard<'_, Sessions> {

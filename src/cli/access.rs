@@ -165,7 +165,7 @@ async fn reach_once(
         .await?;
     timings.add("session", start);
     // On its own thread from now on: where there is none yet, making it takes longer than all that comes before its use.
-    let key = app.client_key(&session);
+    let certificates = app.client_certificates(&session);
 
     let start = Instant::now();
     let credentials = app.credentials(&profile, &session)?;
@@ -187,8 +187,8 @@ async fn reach_once(
         )
         .await?;
     timings.add("catalog", start);
-    let target = match found {
-        Candidates::Instance(target) => target,
+    let (target, domain) = match found {
+        Candidates::Instance(target, domain) => (target, domain),
         Candidates::Entities(found, conventions) => {
             let found = choose(
                 wanted.name,
@@ -212,7 +212,10 @@ async fn reach_once(
                 }
                 *again = Some(Again::new(wanted, naming, entity));
             }
-            DatabaseTarget::from_entity(&found.value, &conventions)?
+            (
+                DatabaseTarget::from_entity(&found.value, &conventions)?,
+                None,
+            )
         }
     };
 
@@ -243,7 +246,7 @@ async fn reach_once(
     };
     let locator = target.instance.clone();
     let shared = Arc::clone(&credentials);
-    let dialer = app.dialer(&profile, shared, &session, locator, key, ip_type)?;
+    let dialer = app.dialer(&profile, shared, certificates, locator, domain, ip_type)?;
     let dialer = Arc::new(dialer.via(via));
     let locating = app.shutdown().or_interrupted(dialer.locate());
     let instance = ui

@@ -12,7 +12,7 @@ use super::pick;
 use crate::app::App;
 use crate::auth::{Claims, Session};
 use crate::catalog::{Conventions, Dated, Entity, FindOptions, Freshness, ambiguous};
-use crate::cloudsql::{CredentialSource as _, InstanceDnsName, Scope};
+use crate::cloudsql::{CredentialSource as _, Destination, DomainName, InstanceDnsName, Scope};
 use crate::config::Profile;
 use crate::error::{ErrorKind, Result};
 use crate::target::DatabaseTarget;
@@ -68,8 +68,8 @@ impl NamingArgs {
 /// What a name may stand for.
 #[derive(Debug)]
 pub(super) enum Candidates {
-    /// An instance that was named directly; the catalog was not asked.
-    Instance(DatabaseTarget),
+    /// An instance that was named directly, perhaps by a domain name that leads to it; the catalog was not asked.
+    Instance(DatabaseTarget, Option<DomainName>),
     /// Entities of the catalog, at least one.
     Entities(Dated<Vec<Entity>>, Conventions),
 }
@@ -100,10 +100,25 @@ pub(super) async fn candidates(
     session: &Session,
 ) -> Result<Candidates> {
     if let Some(target) = named_directly(name, app, profile, session).await? {
-        return Ok(Candidates::Instance(target));
+        return Ok(Candidates::Instance(target, None));
+    }
+    let mut unanswered = None;
+    if let Ok(domain) = name.parse::<DomainName>() {
+        match named_by_domain(&domain, app, profile, session).await {
+            Ok(Some(target)) => return Ok(Candidates::Instance(target, Some(domain))),
+            Ok(None) => {}
+            // The catalog may have it, whatever ails the DNS.
+            Err(error) if error.kind() == ErrorKind::Unavailable => unanswered = Some(error),
+            Err(error) => return Err(error),
+        }
     }
     let directory = app.directory(profile, session, freshness)?;
-    let found = directory.find(name, &naming.options()).await?;
+    let found = match (directory.find(name, &naming.options()).await, unanswered) {
+        (Err(error), Some(unanswered)) if error.kind() == ErrorKind::NotFound => {
+            return Err(unanswered.hint(format!("the catalog has no `{name}` either")));
+        }
+        (found, _) => found?,
+    };
     Ok(Candidates::Entities(found, directory.conventions().clone()))
 }
 
@@ -122,6 +137,26 @@ async fn named_directly(
         return Ok(DatabaseTarget::from_connection_name(&found.to_string()));
     }
     Ok(DatabaseTarget::from_connection_name(name))
+}
+
+/// The instance that a domain name of the company's leads to. One that leads nowhere may be a name in the catalog.
+async fn named_by_domain(
+    domain: &DomainName,
+    app: &App,
+    profile: &Profile,
+    session: &Session,
+) -> Result<Option<DatabaseTarget>> {
+    let name = match App::domains(profile).resolve(domain).await? {
+        None => return Ok(None),
+        Some(Destination::Instance(name)) => name,
+        Some(Destination::DnsName(dns_name)) => {
+            let credentials = app.credentials(profile, session)?;
+            let token = credentials.access_token(Scope::Admin).await?;
+            app.sql_admin(profile)?.resolve(&token, &dns_name).await?
+        }
+    };
+    tracing::info!(%domain, instance = %name, "leads to");
+    Ok(DatabaseTarget::from_connection_name(&name.to_string()))
 }
 
 /// One of the entities: the only one, or the one that the person at the terminal chooses.

@@ -51,7 +51,7 @@ pub(crate) async fn run(args: ShowArgs, app: &App, ui: &mut Ui) -> Result<u8> {
         .await?;
     let (found, conventions) = match found {
         Candidates::Entities(found, conventions) => (found, conventions),
-        Candidates::Instance(target) => {
+        Candidates::Instance(target, _) => {
             return Err(ErrorKind::Usage
                 .error(format!(
                     "`{}` is the name of an instance, of which the catalog was not asked",

@@ -3,7 +3,7 @@
 use std::io;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -14,9 +14,11 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
+use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 use tokio_util::task::AbortOnDropHandle;
 
 use super::credentials::{CredentialSource, Scope};
+use super::domain::{Destination, DomainResolver};
 use super::engine::IpType;
 use super::info::{Address, ConnectionInfo, ConnectionInfoSource};
 use super::name::InstanceConnectionName;
@@ -34,6 +36,8 @@ const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Info that is younger will not have changed, and asking again for every connection of a pool would use up the quota of
 /// 180 calls a minute. As Google's connectors.
 const SETTLED: SignedDuration = SignedDuration::from_secs(30);
+/// How often to ask where a domain name leads. As Google's connectors.
+const FAILOVER_PERIOD: Duration = Duration::from_secs(30);
 /// How often to see whether it is time for new info. A certificate is replaced four minutes before it ends.
 const LOOK_AHEAD: Duration = Duration::from_secs(30);
 
@@ -47,6 +51,10 @@ pub struct Dialer<C: CredentialSource> {
     ip_type: IpType,
     port: u16,
     via: Via,
+    /// Follows the domain name.
+    following: Option<AbortOnDropHandle<()>>,
+    /// Cancelled, and replaced, when the domain name leads to another instance.
+    moved: Arc<Mutex<CancellationToken>>,
     clock: Clock,
     /// Set by a connection whose certificate the instance refused: in TLS 1.3 that shows only after the handshake.
     refused: Arc<AtomicBool>,
@@ -80,6 +88,8 @@ impl<C: CredentialSource> Dialer<C> {
             ip_type,
             port,
             via: Via::Direct,
+            following: None,
+            moved: Arc::default(),
             clock,
             refused: Arc::default(),
             buffers: Arc::default(),
@@ -93,6 +103,47 @@ impl<C: CredentialSource> Dialer<C> {
             self.ip_type = ip_type;
         }
         self.via = via;
+        self
+    }
+
+    /// Asks again and again where the domain name leads, as Google's connectors do. When that changes, as after a failover,
+    /// the connections there are end, and those after that go to the new instance. It ends when the dialer is dropped.
+    ///
+    /// A name that is gone changes nothing: a name server that has a bad moment is not a failover. Must be called within
+    /// a runtime.
+    #[must_use]
+    pub fn follow(self, resolver: DomainResolver) -> Self {
+        self.follow_every(resolver, FAILOVER_PERIOD)
+    }
+
+    fn follow_every(mut self, resolver: DomainResolver, period: Duration) -> Self {
+        let (info, moved) = (Arc::clone(&self.info), Arc::clone(&self.moved));
+        self.following = Some(AbortOnDropHandle::new(tokio::spawn(async move {
+            let source = info.source();
+            let Some(domain) = &source.domain else {
+                return;
+            };
+            loop {
+                tokio::time::sleep(period).await;
+                let leads_to = match resolver.resolve(domain).await {
+                    Ok(Some(Destination::Instance(name))) => name,
+                    // Google's own names follow the instance by themselves.
+                    Ok(Some(Destination::DnsName(_)) | None) => continue,
+                    Err(error) => {
+                        tracing::debug!(%error, "will be asked again");
+                        continue;
+                    }
+                };
+                if source.instance().connection_name().as_ref() == Some(&leads_to) {
+                    continue;
+                }
+                tracing::warn!(%domain, instance = %leads_to, "leads to another instance now");
+                source.move_to(leads_to.into());
+                info.invalidate().await;
+                let mut moved = moved.lock().unwrap_or_else(PoisonError::into_inner);
+                std::mem::take(&mut *moved).cancel();
+            }
+        })));
         self
     }
 
@@ -121,14 +172,14 @@ impl<C: CredentialSource> Dialer<C> {
     /// The instance's whole name; asked for if the region is not known.
     pub async fn locate(&self) -> Result<InstanceConnectionName> {
         let source = self.info.source();
-        if let Some(name) = source.instance.connection_name() {
+        if let Some(name) = source.instance().connection_name() {
             return Ok(name);
         }
         if let Some(info) = self.info.known().await {
             return Ok(info.instance.clone());
         }
         let token = source.credentials.access_token(Scope::Admin).await?;
-        source.admin.locate(&token, &source.instance).await
+        source.admin.locate(&token, &source.instance()).await
     }
 
     /// Whether the instance has refused a certificate since the last dial. The next dial gets a new one, so that it is
@@ -160,6 +211,11 @@ impl<C: CredentialSource> Dialer<C> {
     }
 
     async fn connect(&self, info: &ConnectionInfo) -> Result<Connection, Failure> {
+        // From before the first packet, so that no change in between is missed.
+        let moved = self.following.as_ref().map(|_| {
+            let moved = self.moved.lock().unwrap_or_else(PoisonError::into_inner);
+            Box::pin(moved.clone().cancelled_owned())
+        });
         let (tcp, place) = self.open_tcp(info).await?;
         // rustls by itself reads 4 KiB at a time, so a TLS record takes five system calls.
         let tcp = ReadAhead::new(tcp, Arc::clone(&self.buffers));
@@ -168,6 +224,7 @@ impl<C: CredentialSource> Dialer<C> {
             Ok(Ok(tls)) => Ok(Connection {
                 tls,
                 heard: false,
+                moved,
                 refused: Arc::clone(&self.refused),
             }),
             Ok(Err(error)) => Err(handshake_failure(info, &place, error)),
@@ -203,6 +260,20 @@ impl<C: CredentialSource> Dialer<C> {
             Via::Socks5(place) => Some(Proxy::Socks5(place)),
             Via::Http(place) => Some(Proxy::Http(place)),
         };
+        // The company's own name leads wherever its DNS says, if it has an address at all.
+        if let (Via::Direct, Some(domain)) = (&self.via, &self.info.source().domain) {
+            let place = Place::new(domain.as_str(), self.port);
+            if tcp::is_known(&place).await {
+                let tcp = tcp::direct(&place).await;
+                return tcp.map(|tcp| (tcp, place.to_string())).map_err(|problem| {
+                    let error = unreachable(info, problem);
+                    Failure::Network(error.hint(format!(
+                        "check where {domain} leads, and that the network lets TCP port {} out",
+                        self.port
+                    )))
+                });
+            }
+        }
         let addresses = info.addresses(self.ip_type).map_err(Failure::Outdated)?;
         let mut failed = None;
         for address in addresses {
@@ -372,6 +443,8 @@ pub struct Connection {
     tls: TlsStream<ReadAhead<TcpStream>>,
     /// Whether the instance has sent anything yet.
     heard: bool,
+    /// Ends when the domain name that was dialled leads elsewhere.
+    moved: Option<Pin<Box<WaitForCancellationFutureOwned>>>,
     refused: Arc<AtomicBool>,
 }
 
@@ -399,6 +472,14 @@ impl AsyncRead for Connection {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        if let Some(moved) = &mut self.moved
+            && moved.as_mut().poll(cx).is_ready()
+        {
+            return Poll::Ready(Err(io::Error::new(
+                io::ErrorKind::ConnectionAborted,
+                "the domain name leads to another instance now",
+            )));
+        }
         match ready!(Pin::new(&mut self.tls).poll_read(cx, buf)) {
             Ok(()) => {
                 self.heard = true;
@@ -750,6 +831,38 @@ mod tests {
         ended
             .await
             .expect("nothing goes on when the dialer is gone");
+    }
+
+    #[tokio::test]
+    async fn a_domain_name_is_followed() {
+        let stand_in = StandIn::start().await;
+        let leads_to = Arc::new(Mutex::new(INSTANCE.to_owned()));
+        let told = Arc::clone(&leads_to);
+        let texts = move || vec![told.lock().unwrap().clone()];
+        let dns = super::super::dns::tests::server(texts, false).await;
+        let mut source = stand_in.source(Clock::system());
+        source.domain = Some("db.invalid".parse().unwrap());
+        let dialer = Dialer::new(source, IpType::Public, stand_in.port)
+            .follow_every(DomainResolver::new(Some(dns)), Duration::from_millis(20));
+        let mut connection = dialer.dial().await.unwrap();
+        assert_eq!(echo(&mut connection, b"ping").await.unwrap(), b"ping");
+        let info = dialer.connection_info().await.unwrap();
+        assert_eq!(info.server_name().to_str(), "db.invalid");
+
+        stand_in.change(|behaviour| behaviour.certificate = leaf("", &["db.invalid"]));
+        *leads_to.lock().unwrap() = "acme:europe-west1:replica".to_owned();
+        let mut byte = [0; 1];
+        let ended = timeout(Duration::from_secs(20), connection.read(&mut byte));
+        let error = ended.await.expect("it ends by itself").unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::ConnectionAborted);
+        let mut connection = dialer.dial().await.unwrap();
+        assert_eq!(echo(&mut connection, b"ping").await.unwrap(), b"ping");
+        let asked = stand_in.certificates();
+        assert!(
+            asked[1].path().contains("/instances/replica"),
+            "{}",
+            asked[1].path()
+        );
     }
 
     #[tokio::test]

@@ -16,7 +16,7 @@ const LONGEST_LABEL: usize = 63;
 ///
 /// As Google's connectors know them, see `resolver.py` of
 /// <https://github.com/GoogleCloudPlatform/cloud-sql-python-connector>. A company's own domain names, which stand for a
-/// connection name by a TXT record, are not among them: they take a DNS resolver, and would be looked up ahead of this.
+/// connection name by a TXT record, are [`DomainName`](super::DomainName)s.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct InstanceDnsName {
     /// In small letters, without a dot at the end.

@@ -1,6 +1,6 @@
 //! All that a connection to an instance needs, for as long as its client certificate lasts.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
@@ -12,6 +12,7 @@ use x509_parser::prelude::FromDer as _;
 
 use super::admin::{ConnectSettings, SqlAdminClient};
 use super::credentials::{CredentialSource, Scope};
+use super::domain::DomainName;
 use super::engine::{Engine, IpType};
 use super::kept::{Kept, MARGIN, Record};
 use super::key::{ClientKey, PendingKey};
@@ -128,6 +129,10 @@ pub struct ConnectionInfoSource<C> {
     pub iam_login: bool,
     /// Where it is kept for the next run, if it is.
     pub kept: Option<Kept>,
+    /// The domain name that leads to the instance, if the person named it so. Its certificate may have that name.
+    pub domain: Option<DomainName>,
+    /// Where the domain name leads since it has changed.
+    pub moved_to: Moved,
     /// What time it is.
     pub clock: Clock,
 }
@@ -171,7 +176,7 @@ impl<C: CredentialSource> Source for ConnectionInfoSource<C> {
             ErrorKind::Unavailable
                 .error(format!(
                     "cannot ask Google about `{}` in time",
-                    self.instance
+                    self.instance()
                 ))
                 .because(anyhow::anyhow!(
                     "no answer within {} s",
@@ -187,12 +192,36 @@ impl<C: CredentialSource> Source for ConnectionInfoSource<C> {
     }
 }
 
+/// The instance that has taken the place of another one.
+#[derive(Debug, Default)]
+pub struct Moved(Mutex<Option<InstanceLocator>>);
+
 impl<C: CredentialSource> ConnectionInfoSource<C> {
+    /// The instance as it is known now.
+    pub(super) fn instance(&self) -> InstanceLocator {
+        let moved = self
+            .moved_to
+            .0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        moved.as_ref().unwrap_or(&self.instance).clone()
+    }
+
+    /// From now on it is another instance.
+    pub(super) fn move_to(&self, instance: InstanceLocator) {
+        let mut moved = self
+            .moved_to
+            .0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        *moved = Some(instance);
+    }
+
     /// Both tokens, the key and both calls at the same time, as far as they do not need each other.
     async fn ask(&self) -> Result<ConnectionInfo> {
         let settings = async {
             let token = self.credentials.access_token(Scope::Admin).await?;
-            self.admin.connect_settings(&token, &self.instance).await
+            self.admin.connect_settings(&token, &self.instance()).await
         };
         let login = async {
             if !self.iam_login {
@@ -208,13 +237,16 @@ impl<C: CredentialSource> ConnectionInfoSource<C> {
                 .admin
                 .generate_ephemeral_cert(
                     &token,
-                    &self.instance,
+                    &self.instance(),
                     key.public_key_pem(),
                     login.as_ref(),
                 )
                 .await?;
             let ends = not_after(&certificate).or_fail(ErrorKind::Unavailable, || {
-                format!("cannot read the client certificate for `{}`", self.instance)
+                format!(
+                    "cannot read the client certificate for `{}`",
+                    self.instance()
+                )
             })?;
             let login_ends = login.map(|login| login.expires_at);
             Ok((
@@ -249,8 +281,8 @@ impl<C: CredentialSource> ConnectionInfoSource<C> {
         let iam_login = if self.iam_login { "login" } else { "" };
         Kept::name(&[
             self.admin.base_url().as_str(),
-            self.instance.project(),
-            self.instance.instance(),
+            self.instance().project(),
+            self.instance().instance(),
             iam_login,
         ])
     }
@@ -265,10 +297,10 @@ impl<C: CredentialSource> ConnectionInfoSource<C> {
     ) -> Result<ConnectionInfo> {
         self.check(&settings)?;
         Ok(ConnectionInfo {
-            instance: self.instance.in_region(&settings.region),
+            instance: self.instance().in_region(&settings.region),
             engine: settings.engine(),
             expires_at,
-            dns_name: settings.own_dns_names().first().map(ToString::to_string),
+            dns_name: self.names(&settings).first().map(ToString::to_string),
             fetched_at,
             recalled: false,
             tls: self.tls(&settings, certificate, key)?,
@@ -283,24 +315,33 @@ impl<C: CredentialSource> ConnectionInfoSource<C> {
         })
     }
 
+    /// The names that the instance's certificate may have, best first.
+    fn names<'a>(&'a self, settings: &'a ConnectSettings) -> Vec<&'a str> {
+        let domain = self.domain.as_ref().map(DomainName::as_str);
+        domain.into_iter().chain(settings.own_dns_names()).collect()
+    }
+
     fn check(&self, settings: &ConnectSettings) -> Result<()> {
         let region = &settings.region;
-        if let Some(expected) = self.instance.region()
+        if let Some(expected) = self.instance().region()
             && expected != region
         {
             return Err(ErrorKind::Catalog
-                .error(format!("`{}` is not in region `{expected}`", self.instance))
+                .error(format!(
+                    "`{}` is not in region `{expected}`",
+                    self.instance()
+                ))
                 .because(anyhow::anyhow!("Google has it in `{}`", printable(region)))
                 .hint(format!(
                     "its name is `{}`: if yours is from the catalog, tell the entity's owner",
-                    printable(&self.instance.in_region(region).to_string())
+                    printable(&self.instance().in_region(region).to_string())
                 )));
         }
         if let Some(backend) = &settings.backend_type
             && backend != "SECOND_GEN"
         {
             return Err(ErrorKind::Unavailable
-                .error(format!("`{}` is too old for bsql", self.instance))
+                .error(format!("`{}` is too old for bsql", self.instance()))
                 .because(anyhow::anyhow!(
                     "its backend is `{}`, not `SECOND_GEN`",
                     printable(backend)
@@ -331,10 +372,10 @@ impl<C: CredentialSource> ConnectionInfoSource<C> {
             .map_or("", |found| found.cert.as_str());
         // `ring`: the first handshake in a process takes aws-lc 40 ms longer.
         let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let common_name = self.instance.certificate_name();
-        let names = settings.own_dns_names();
+        let common_name = self.instance().certificate_name();
+        let names = self.names(settings);
         let verifier = InstanceVerifier::new(roots, &names, common_name, Arc::clone(&provider))?;
-        let unusable = || format!("cannot set up TLS to `{}`", self.instance);
+        let unusable = || format!("cannot set up TLS to `{}`", self.instance());
         let mut tls = ClientConfig::builder_with_provider(provider)
             .with_protocol_versions(&[&rustls::version::TLS13])
             .or_fail(ErrorKind::Internal, unusable)?

@@ -19,7 +19,7 @@ use tokio_rustls::TlsAcceptor;
 
 use super::admin::SqlAdminClient;
 use super::credentials::{AccessToken, CredentialSource, Principal, Scope};
-use super::info::ConnectionInfoSource;
+use super::info::{ConnectionInfoSource, Moved};
 use super::key::ClientKey;
 use super::name::InstanceConnectionName;
 use crate::clock::Clock;
@@ -199,6 +199,8 @@ impl StandIn {
             key: ClientKey::generate_in_background(),
             iam_login: true,
             kept: None,
+            domain: None,
+            moved_to: Moved::default(),
             clock,
         }
     }

@@ -72,6 +72,11 @@ pub(super) async fn direct(place: &Place) -> Result<TcpStream, String> {
     Ok(tcp)
 }
 
+/// Whether the place's name has an address.
+pub(super) async fn is_known(place: &Place) -> bool {
+    look_up(place).await.is_ok()
+}
+
 /// Connects to `place` through a proxy.
 pub(super) async fn through(proxy: Proxy<'_>, place: &Place) -> Result<TcpStream, Failure> {
     let (Proxy::Socks5(at) | Proxy::Http(at)) = proxy;

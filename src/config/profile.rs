@@ -1,6 +1,7 @@
 //! A profile: one company's identity provider, Backstage and Google, as validated values.
 
 use std::fmt;
+use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 
@@ -162,6 +163,8 @@ pub struct EndpointOverrides {
     pub oauth2: Option<Url>,
     /// The instances' TLS door.
     pub instance_port: Option<u16>,
+    /// The DNS server for instances' domain names.
+    pub dns: Option<SocketAddr>,
 }
 
 impl ProfileName {
@@ -324,6 +327,7 @@ impl Profile {
                     iam_credentials: values.url("google.endpoints.iam_credentials")?,
                     oauth2: values.url("google.endpoints.oauth2")?,
                     instance_port: values.port("google.endpoints.instance_port")?,
+                    dns: values.address("google.endpoints.dns")?,
                 },
                 ca_file: values.text("google.ca_file")?.map(PathBuf::from),
                 ip_type: values
@@ -402,6 +406,15 @@ impl Values<'_> {
         self.text(path)?
             .map(|text| self.parse_url(path, &text))
             .transpose()
+    }
+
+    fn address(&self, path: &str) -> Result<Option<SocketAddr>> {
+        let text = self.text(path)?;
+        let parse = |text: String| {
+            let address = text.parse();
+            address.map_err(|_| self.wrong(path, &text, "an IP address and a port, as 10.0.0.2:53"))
+        };
+        text.map(parse).transpose()
     }
 
     fn require_url(&self, path: &str) -> Result<Url> {

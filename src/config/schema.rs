@@ -37,7 +37,7 @@ const fn key(path: &'static str, shape: Shape, meaning: &'static str) -> Key {
 }
 
 /// Keys of `[profiles.NAME]`. The variable for `identity.issuer` is `BSQL_IDENTITY_ISSUER`.
-pub const PROFILE_KEYS: [Key; 36] = [
+pub const PROFILE_KEYS: [Key; 37] = [
     key(
         "identity.issuer",
         Shape::Text,
@@ -207,6 +207,11 @@ pub const PROFILE_KEYS: [Key; 36] = [
         "google.endpoints.instance_port",
         Shape::Port,
         "the port of the instances' TLS door; default 3307",
+    ),
+    key(
+        "google.endpoints.dns",
+        Shape::Text,
+        "IP:PORT of the DNS server for instances' domain names; default the system's",
     ),
     key(
         "google.ip_type",

@@ -576,3 +576,64 @@ fn ways_that_lead_nowhere_say_where_they_end() {
     env.bsql(&[&QUERY[..], &["--via", "psc"]].concat())
         .succeeds();
 }
+
+/// A DNS server that has one text for every name, and no address for any.
+fn dns(text: &str) -> String {
+    let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    let address = socket.local_addr().unwrap().to_string();
+    let text = text.to_owned();
+    // It ends with the process.
+    std::thread::spawn(move || {
+        let mut question = [0; 512];
+        loop {
+            let (length, from) = socket.recv_from(&mut question).unwrap();
+            let mut answer = question[..length].to_vec();
+            answer[2..4].copy_from_slice(&[0x81, 0x80]);
+            answer[6..8].copy_from_slice(&[0, 1]);
+            // A TXT record of the name that was asked for.
+            answer.extend([0xc0, 12, 0, 16, 0, 1, 0, 0, 0, 60]);
+            let length = u8::try_from(text.len()).unwrap();
+            answer.extend([0, length + 1, length]);
+            answer.extend(text.bytes());
+            socket.send_to(&answer, from).unwrap();
+        }
+    });
+    address
+}
+
+#[test]
+fn by_a_domain_name_of_the_companys_own() {
+    let env = TestEnv::signed_in("ada");
+    let query = |env: &TestEnv| {
+        env.bsql(&[
+            "-vv",
+            "query",
+            "payments.invalid",
+            "-d",
+            "payments",
+            "select 1 as one",
+        ])
+    };
+    let asking = |text: &str| {
+        let server = dns(text);
+        env.edit_config(|config| {
+            let rest = config.lines().filter(|line| !line.starts_with("dns = "));
+            rest.collect::<Vec<_>>().join("\n").replace(
+                "instance_port",
+                &format!("dns = \"{server}\"\ninstance_port"),
+            )
+        });
+    };
+    asking("acme-staging:europe-west1:payments");
+    let run = query(&env).succeeds();
+    assert_eq!(run.stdout, "one\n1\n");
+    assert_eq!(admin_calls(&run), 2);
+    assert_eq!(admin_calls(&query(&env).succeeds()), 0);
+    // Whatever is there that leads nowhere may be in the catalog, and is not.
+    asking("v=spf1 -all");
+    query(&env).fails(68).says(&["payments.invalid"]);
+    env.edit_config(|config| config.replace("dns = \"127.0.0.1:", "dns = \"nowhere:"));
+    query(&env)
+        .fails(78)
+        .says(&["google.endpoints.dns", "expected an IP address and a port"]);
+}

@@ -22,7 +22,7 @@ enum FaultCommand {
     List,
     /// Make something go wrong, beside what is wrong already
     Set {
-        /// What, as `list` names it, and the value: `admin_status=503`
+        /// What, as `list` names it, and the value, for example `admin_status=503`
         #[arg(required = true, value_name = "FAULT=VALUE")]
         faults: Vec<String>,
         /// Only so often; for faults that have a count
