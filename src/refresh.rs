@@ -145,10 +145,12 @@ impl<S: Source> RefreshCache<S> {
         let fetched = if let Some(error) = state.failures.standing(now, S::BURST) {
             Err(error)
         } else {
+            // Boxed: values come from values that come from values, and a worker's stack is small.
+            let fetching = Box::pin(self.source.fetch());
             let fetched = match &stale {
-                None => self.source.fetch().await,
+                None => fetching.await,
                 Some(_) => {
-                    within(S::PATIENCE, self.source.fetch(), || {
+                    within(S::PATIENCE, fetching, || {
                         ErrorKind::Unavailable.error("no answer in time")
                     })
                     .await
@@ -184,7 +186,7 @@ impl<S: Source> RefreshCache<S> {
 
     async fn recall(&self, state: &mut State<S::Value>) {
         if !state.recalled {
-            state.current = self.source.recall().await;
+            state.current = Box::pin(self.source.recall()).await;
             state.recalled = true;
         }
     }

@@ -342,14 +342,17 @@ impl<C: CredentialSource> Dial for Dialer<C> {
     /// Fails with [`ErrorKind::Unavailable`] when the instance cannot be reached, with [`ErrorKind::Refused`] when what
     /// answers is not the instance or refuses bsql, and as the SQL Admin API and the token service do.
     async fn dial(&self) -> Result<Connection> {
-        let info = self.connection_info().await?;
-        let failure = match self.connect(&info).await {
+        let info = Box::pin(self.connection_info()).await?;
+        let failure = match Box::pin(self.connect(&info)).await {
             Ok(connection) => return Ok(connection),
             Err(failure) => failure,
         };
+        // Who forwards may be wrong, and then no new info helps.
+        let forwarded = matches!(self.via, Via::Forwarded(_));
         // What an earlier run was told, or what was told a while ago, may have changed since.
         let settled = info.recalled || self.clock.now().duration_since(info.fetched_at) >= SETTLED;
         match failure {
+            Failure::Network(error) if forwarded => Err(error),
             Failure::Network(error) => {
                 // An instance may have moved, but that nobody answers is more often the network's fault.
                 if settled {
@@ -359,10 +362,10 @@ impl<C: CredentialSource> Dial for Dialer<C> {
                     return Err(error);
                 }
                 // This run has not asked yet whether it moved.
-                match self.connection_info().await {
-                    Ok(new) if !new.is_where(&info) => {
-                        self.connect(&new).await.map_err(Failure::into_error)
-                    }
+                match Box::pin(self.connection_info()).await {
+                    Ok(new) if !new.is_where(&info) => Box::pin(self.connect(&new))
+                        .await
+                        .map_err(Failure::into_error),
                     _ => Err(error),
                 }
             }
@@ -372,8 +375,10 @@ impl<C: CredentialSource> Dial for Dialer<C> {
                     return Err(error);
                 }
                 tracing::info!(%error, "asked anew about the instance");
-                let info = self.connection_info().await?;
-                self.connect(&info).await.map_err(Failure::into_error)
+                let info = Box::pin(self.connection_info()).await?;
+                Box::pin(self.connect(&info))
+                    .await
+                    .map_err(Failure::into_error)
             }
         }
     }

@@ -172,7 +172,7 @@ impl<C: CredentialSource> Source for ConnectionInfoSource<C> {
     }
 
     async fn fetch(&self) -> Result<Arc<ConnectionInfo>> {
-        let fetched = within(FETCH_TIMEOUT, self.ask(), || {
+        let fetched = within(FETCH_TIMEOUT, Box::pin(self.ask()), || {
             ErrorKind::Unavailable
                 .error(format!(
                     "cannot ask Google about `{}` in time",
@@ -255,7 +255,8 @@ impl<C: CredentialSource> ConnectionInfoSource<C> {
                 login_ends.map_or(ends, |login_ends| ends.min(login_ends)),
             ))
         };
-        let (settings, (certificate, key, expires_at)) = tokio::try_join!(settings, certificate)?;
+        let (settings, (certificate, key, expires_at)) =
+            tokio::try_join!(Box::pin(settings), Box::pin(certificate))?;
         let now = self.clock.now();
         let to_keep = self.kept.as_ref().map(|kept| (kept, settings.clone()));
         let info = self.assemble(settings, certificate.clone(), &key, expires_at, now)?;

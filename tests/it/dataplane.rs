@@ -637,3 +637,32 @@ fn by_a_domain_name_of_the_companys_own() {
         .fails(78)
         .says(&["google.endpoints.dns", "expected an IP address and a port"]);
 }
+
+#[test]
+fn a_session_that_outlives_its_certificate_reconnects_with_a_new_one() {
+    if crate::support::world::psql().is_none() {
+        eprintln!("skipped: this machine has no psql");
+        return;
+    }
+    let env = signed_in();
+    env.world().break_with(Faults {
+        certificate_life_seconds: Some(8),
+        ..Faults::default()
+    });
+    let script = env.file("script.sql");
+    // As after a laptop's sleep: by the wall clock the certificate is over when psql connects once more.
+    std::fs::write(
+        &script,
+        "select 'before';\n\\! sleep 9\n\\c\nselect 'after';\n",
+    )
+    .unwrap();
+    let mut command = env.command(&["-vv", "connect", "payments-staging", "--", "-X", "-A", "-t"]);
+    command.stdin(std::fs::File::open(script).unwrap());
+    let run = env.run(command).succeeds();
+    assert!(
+        run.stdout.contains("before") && run.stdout.contains("after"),
+        "{run}"
+    );
+    let certificates = run.stderr.matches(":generateEphemeralCert").count();
+    assert!(certificates >= 2, "{run}");
+}
