@@ -2,8 +2,8 @@
 //! that opens it. So the second `connect` within the hour asks Google nothing.
 //!
 //! A certificate with a login in it is worth as much as the login, so it is kept where the person's tokens are and
-//! nowhere else, for as long as it is valid and no longer, and it is used for the same person, the same instance and the
-//! same key only.
+//! nowhere else, and goes with them. It is used until a minute before it ends, for the same person, the same instance and
+//! the same key only.
 
 use std::fmt;
 use std::sync::Arc;
