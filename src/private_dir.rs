@@ -69,10 +69,23 @@ pub fn for_sockets(runtime_dir: &Path) -> Result<PathBuf> {
     let dir = if runtime_dir.as_os_str().len() + ROOM <= LONGEST_SOCKET {
         runtime_dir.to_owned()
     } else {
-        short(runtime_dir)
+        let short = short(runtime_dir);
+        require_no_link(&short)?;
+        short
     };
     require(&dir)?;
     Ok(dir)
+}
+
+/// In a directory that is everybody's, somebody else may have had the name lead into a directory of ours.
+fn require_no_link(dir: &Path) -> Result<()> {
+    if !dir.is_symlink() {
+        return Ok(());
+    }
+    Err(ErrorKind::CannotCreate
+        .error(format!("cannot use `{}` for sockets", dir.display()))
+        .because(anyhow::anyhow!("it is a symbolic link"))
+        .hint("set XDG_RUNTIME_DIR to a directory of your own with a short path"))
 }
 
 /// In the one directory that is short everywhere. Somebody else may have made it before us: [`require`] tells.
@@ -139,6 +152,18 @@ mod tests {
         let error = for_sockets(scratch.path()).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::CannotCreate);
         assert_eq!(error.causes(), ["others may write to it (mode 0777)"]);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_link_in_the_stand_ins_place_is_refused() {
+        let base = tempfile::tempdir().unwrap();
+        let long = base.path().join("y".repeat(LONGEST_SOCKET));
+        let stand_in = short(&long);
+        std::os::unix::fs::symlink(base.path(), &stand_in).unwrap();
+        let refused = for_sockets(&long);
+        std::fs::remove_file(&stand_in).unwrap();
+        assert_eq!(refused.unwrap_err().causes(), ["it is a symbolic link"]);
     }
 
     #[test]

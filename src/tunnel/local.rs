@@ -89,15 +89,31 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
 }
 
 fn port_refused(address: SocketAddr, error: io::Error) -> Error {
-    let hint = match error.kind() {
-        io::ErrorKind::AddrInUse => "another program listens there: give another port, or none",
-        io::ErrorKind::PermissionDenied => "give a port above 1023, or none",
-        _ => "give another port, or none",
+    let (cause, hint) = match error.kind() {
+        io::ErrorKind::AddrInUse => (
+            anyhow::anyhow!(whoever_has(address.port())),
+            "give another port, or none",
+        ),
+        io::ErrorKind::PermissionDenied => (error.into(), "give a port above 1023, or none"),
+        _ => (error.into(), "give another port, or none"),
     };
     ErrorKind::CannotCreate
         .error(format!("cannot listen on `{address}`"))
-        .because(error)
+        .because(cause)
         .hint(hint)
+}
+
+#[cfg(target_os = "linux")]
+fn whoever_has(port: u16) -> String {
+    super::port_owner::listening_at(port).map_or_else(
+        || "another program listens there".to_owned(),
+        |listening| listening.to_string(),
+    )
+}
+
+#[cfg(not(target_os = "linux"))]
+fn whoever_has(_: u16) -> String {
+    "another program listens there".to_owned()
 }
 
 /// A connection that has come in.
@@ -178,7 +194,8 @@ mod tests {
         let error = Listener::bind(&Place::Tcp(address)).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::CannotCreate);
         assert_eq!(error.to_string(), format!("cannot listen on `{address}`"));
-        assert!(error.next_steps()[0].contains("another program"));
+        let us = format!("(process {}) listens there", std::process::id());
+        assert!(error.causes()[0].ends_with(&us), "{:?}", error.causes());
     }
 
     #[cfg(not(target_os = "linux"))]

@@ -19,6 +19,8 @@ mod meter;
 #[cfg(unix)]
 mod peer;
 pub mod pgwire;
+#[cfg(target_os = "linux")]
+mod port_owner;
 #[cfg(unix)]
 mod pump;
 #[cfg(unix)]

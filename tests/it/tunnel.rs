@@ -220,7 +220,7 @@ fn a_port_that_is_taken() {
         .fails(73)
         .says(&[
             &format!("cannot listen on `127.0.0.1:{own}`"),
-            "another program listens there",
+            &format!("(process {}) listens there", std::process::id()),
         ]);
     let notice = format!("another program has port {own} of `payments-staging`: using ");
     let other = env.bsql(&["tunnel", "-d", "payments-staging"]).succeeds();
@@ -397,6 +397,47 @@ fn it_waits_for_what_cannot_be_reached_yet() {
     tunnel.finish();
 }
 
+/// Tokens and certificates live for seconds here, so all of them are replaced while the tunnel is open.
+#[test]
+fn it_outlives_its_tokens_and_a_sign_out() {
+    let Some(psql) = psql() else {
+        eprintln!("skipped: this machine has no psql");
+        return;
+    };
+    let life = jiff::SignedDuration::from_secs(6);
+    let world = World::with(|options| bsql::sandbox::Options {
+        token_life: life,
+        ..options
+    });
+    let env = TestEnv::in_world(world).sign_in("ada");
+    let _background = Background(&env);
+    env.bsql(&["tunnel", "-d", "payments-staging", "--socket"])
+        .succeeds();
+    let dsn = format!(
+        "host={} dbname=payments",
+        env.file("run/payments-staging").display()
+    );
+    assert_eq!(ask(&psql, &dsn, "select 1"), "1");
+    std::thread::sleep(life.unsigned_abs());
+    assert_eq!(ask(&psql, &dsn, "select 2"), "2");
+
+    env.bsql(&["logout"]).succeeds();
+    std::thread::sleep(life.unsigned_abs());
+    let output = Command::new(&psql)
+        .args(["-X", &dsn, "-c", "select 3"])
+        .env_clear()
+        .output()
+        .unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(said.contains("FATAL:  bsql: nobody is signed in"), "{said}");
+    assert!(said.contains("HINT:  bsql login"), "{said}");
+    let env = &env;
+    let (login, url) = env.spawn(&["login", "--flow", "device"]).until_url();
+    crate::support::Browser::new().answer_device(&url, "ada");
+    login.finish().succeeds();
+    assert_eq!(ask(&psql, &dsn, "select 4"), "4");
+}
+
 fn kill(pid: u64) {
     let pid = rustix::process::Pid::from_raw(i32::try_from(pid).unwrap()).unwrap();
     rustix::process::kill_process(pid, Signal::KILL).unwrap();
@@ -486,7 +527,7 @@ fn health_and_metrics() {
         let mut stream = TcpStream::connect(&address).unwrap();
         write!(
             stream,
-            "GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+            "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
         )
         .unwrap();
         let mut answer = String::new();
