@@ -56,6 +56,7 @@ same "$("$BSQL" ps -o name)" ledger-staging
 "$venv/bin/python" "$here/clients.py" "$("$BSQL" dsn payments-staging)" "$("$BSQL" dsn payments-staging --format sqlalchemy)" "$dir/run/payments-staging/.s.PGSQL.5432"
 "$BSQL" exec payments-staging ledger-staging -- sh -c 'pg_dump --schema-only "$LEDGER_STAGING_DATABASE_URL" | grep -q "CREATE TABLE" && psql -XAtc "select 1"'
 "$BSQL" stop --all
+"$venv/bin/python" "$here/at_terminal.py" "$BSQL"
 if command -v jq >/dev/null; then
   SHELL=/bin/bash PATH="$(dirname "$BSQL"):$PATH" "$venv/bin/python" "$here/documented.py" "$here/../../../docs/scripting.md"
 else
