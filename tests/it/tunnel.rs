@@ -278,6 +278,22 @@ fn where_and_how_can_be_said() {
 }
 
 #[test]
+fn a_service_manager_is_told_when_it_is_ready() {
+    let env = TestEnv::signed_in("ada");
+    let socket = env.file("notify");
+    let manager = std::os::unix::net::UnixDatagram::bind(&socket).unwrap();
+    let mut command = env.command(&["tunnel", "payments-staging", "--socket"]);
+    command.env("NOTIFY_SOCKET", &socket);
+    let tunnel = env.start(command);
+    let mut heard = [0; 64];
+    let length = manager.recv(&mut heard).unwrap();
+    assert_eq!(&heard[..length], b"READY=1\n");
+    assert_eq!(open(&env).len(), 1);
+    tunnel.signal(Signal::TERM);
+    assert_eq!(tunnel.finish().code, 143);
+}
+
+#[test]
 fn it_ends_by_itself() {
     let env = TestEnv::signed_in("ada");
     for (limit, why) in [

@@ -3,6 +3,7 @@
 mod background;
 mod ending;
 mod logs;
+mod notify;
 mod open;
 mod ps;
 mod run;

@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use super::background::{GO, Ready, Word};
 use super::ending::{Board, Ended, Ends, serve};
 use super::open::{Attempt, open};
-use super::{TunnelArgs, shown};
+use super::{TunnelArgs, notify, shown};
 use crate::app::App;
 use crate::cli::report::{Style, report as report_error};
 use crate::control::serve_http;
@@ -93,6 +93,12 @@ pub(super) async fn run(args: TunnelArgs, app: &App, ui: &mut Ui) -> Result<u8> 
         if all.is_cancelled() {
             break;
         }
+    }
+    if let Some(socket) = app.environment().path("NOTIFY_SOCKET")
+        && log.is_none()
+        && !serving.is_empty()
+    {
+        notify::ready(&socket);
     }
     while let Some(ended) = serving.join_next().await {
         match ended.or_fail(ErrorKind::Internal, || "a tunnel's task failed")? {
