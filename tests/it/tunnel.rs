@@ -129,6 +129,23 @@ fn in_the_background_until_it_is_stopped() {
     assert!(end["backend_pids"][0].as_u64().unwrap() > 0);
 }
 
+/// As when several terminals start at once, each with `eval "$(bsql env …)"`.
+#[test]
+fn at_the_same_moment_there_is_one() {
+    let env = TestEnv::signed_in("ada");
+    let _background = Background(&env);
+    let start = || env.spawn(&["tunnel", "-d", "payments-staging", "--socket"]);
+    let started: Vec<_> = (0..4).map(|_| start()).collect();
+    let said: Vec<Run> = started
+        .into_iter()
+        .map(|started| started.finish().succeeds())
+        .collect();
+    let opened = said.iter().filter(|run| run.stderr.contains("ready: "));
+    assert_eq!(opened.count(), 1);
+    assert!(said.iter().all(|run| run.stdout == said[0].stdout));
+    assert_eq!(open(&env).len(), 1);
+}
+
 #[test]
 fn several_are_independent() {
     if !HAS_PORTS {
