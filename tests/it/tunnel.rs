@@ -299,6 +299,9 @@ fn a_service_manager_is_told_when_it_is_ready() {
     let env = TestEnv::signed_in("ada");
     let socket = env.file("notify");
     let manager = std::os::unix::net::UnixDatagram::bind(&socket).unwrap();
+    // A program that fails says nothing, and the test must not wait for ever.
+    let patience = std::time::Duration::from_secs(20);
+    manager.set_read_timeout(Some(patience)).unwrap();
     let mut command = env.command(&["tunnel", "payments-staging", "--socket"]);
     command.env("NOTIFY_SOCKET", &socket);
     let tunnel = env.start(command);
