@@ -17,7 +17,9 @@ use tokio_postgres::tls::NoTlsStream;
 use tokio_postgres::{AsyncMessage, CancelToken, NoTls, SimpleQueryMessage, SimpleQueryRow};
 
 use super::failure::{at_login, in_statement, is_copy};
+use super::overheard::{Overheard, Transaction};
 use super::shared::Shared;
+use super::text;
 use super::{Column, ColumnKind, Login, Notice, RowSink};
 use crate::error::{ErrorKind, Result, ResultExt as _, printable};
 use crate::refresh::within;
@@ -39,7 +41,29 @@ pub struct Connection<S> {
     user: String,
     /// A statement was left before its end, so the server is not listening.
     is_busy: bool,
+    /// The server has said that it hangs up.
+    is_over: bool,
+    /// How many statements with values there were.
+    prepared: u32,
 }
+
+/// What to run.
+#[derive(Debug, Clone, Copy)]
+pub struct Statement<'a> {
+    /// One statement; without values it may be several.
+    pub sql: &'a str,
+    /// What `$1`, `$2` and so on stand for, for the server to read as whatever type it expects there. `None` is NULL.
+    pub values: &'a [Option<String>],
+}
+
+impl<'a> From<&'a str> for Statement<'a> {
+    fn from(sql: &'a str) -> Self {
+        Self { sql, values: &[] }
+    }
+}
+
+/// What statements with values are called on the server, before their numbers.
+const PREPARED: &str = "bsql_with_values";
 
 impl<S> fmt::Debug for Connection<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -84,6 +108,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             stream,
             user: login.user.clone(),
             is_busy: false,
+            is_over: false,
+            prepared: 0,
         })
     }
 
@@ -92,31 +118,82 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         self.wire.connection.as_ref()?.parameter(name)
     }
 
-    /// Runs `sql`, which may be several statements: PostgreSQL then runs them as one transaction, unless they say
+    /// Whether a transaction is open, as of the last statement.
+    pub fn transaction(&self) -> Transaction {
+        self.stream.overheard(|heard| heard.transaction())
+    }
+
+    /// Whether another statement can be run: the connection is open as far as is known, and the statement before it ended.
+    pub fn is_usable(&self) -> bool {
+        !self.is_busy && !self.is_over && self.wire.connection.is_some()
+    }
+
+    /// Runs `statement`, which may be several statements: PostgreSQL then runs them as one transaction, unless they say
     /// otherwise. Rows go to `sink` as they come.
     ///
     /// Fails with [`Statement`](ErrorKind::Statement) or [`Denied`](ErrorKind::Denied) when the server does not run it,
+    /// [`Usage`](ErrorKind::Usage) when it takes more or fewer values than there are,
     /// [`Unavailable`](ErrorKind::Unavailable) when the connection is lost, or as `sink` does.
     ///
     /// Not cancel safe: when the returned future is dropped, the server may go on, and the connection is of no further use.
-    pub async fn run(&mut self, sql: &str, sink: &mut dyn RowSink) -> Result<()> {
+    pub async fn run<'a>(
+        &mut self,
+        statement: impl Into<Statement<'a>>,
+        sink: &mut dyn RowSink,
+    ) -> Result<()> {
+        let Statement { sql, values } = statement.into();
         if self.is_busy {
             return Err(ErrorKind::Internal
                 .error("cannot run the statement")
                 .because(anyhow::anyhow!("the one before it was left unfinished")));
         }
+        self.stream.overheard(Overheard::forget_tags);
         self.is_busy = true;
-        let outcome = self.run_to_end(sql, sink).await;
-        match outcome? {
+        if values.is_empty() {
+            let kinds = match self.kinds(sql, sink.wants_kinds()).await {
+                Ok(kinds) => kinds,
+                Err(error) => return self.ended(Err(error), Some(sql)),
+            };
+            let outcome = self.run_to_end(sql, &kinds, sink).await?;
+            return self.ended(outcome, Some(sql));
+        }
+        self.prepared += 1;
+        let kinds = match self.prepare(sql, values.len()).await? {
+            Ok(kinds) => kinds,
+            Err(error) => return self.ended(Err(error), Some(sql)),
+        };
+        self.stream.overheard(Overheard::forget_tags);
+        let literals = values.iter().map(|value| match value {
+            Some(value) => text::literal(value),
+            None => "NULL".to_owned(),
+        });
+        let execute = format!(
+            "EXECUTE {PREPARED}_{}({})",
+            self.prepared,
+            literals.collect::<Vec<_>>().join(", ")
+        );
+        let outcome = self.run_to_end(&execute, &kinds, sink).await?;
+        // What the server says of `execute` has its places there.
+        self.ended(outcome, None)
+    }
+
+    /// After the last answer to a statement.
+    fn ended(
+        &mut self,
+        outcome: std::result::Result<(), tokio_postgres::Error>,
+        sql: Option<&str>,
+    ) -> Result<()> {
+        match outcome {
             // The server is listening again after its own errors.
             Err(error) if error.as_db_error().is_some() => {
                 self.is_busy = false;
+                self.is_over = error.as_db_error().is_some_and(ends_the_session);
                 Err(in_statement(error, sql, &self.user))
             }
             Err(error) if is_copy(&error) => Err(ErrorKind::Statement
                 .error("cannot run the statement")
                 .because(anyhow::anyhow!("COPY to or from the client needs a client"))
-                .hint("run it with `bsql connect NAME -c`, or select the rows instead")),
+                .hint("run it with psql: bsql connect NAME -- -c SQL, or select the rows instead")),
             Err(error) => Err(in_statement(error, sql, &self.user)),
             Ok(()) => {
                 self.is_busy = false;
@@ -125,30 +202,32 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         }
     }
 
-    /// Runs `sql` as [`run`](Self::run) does. When the program is to end meanwhile, asks the server over a stream of
+    /// Runs a statement as [`run`](Self::run) does. When the program is to end meanwhile, asks the server over a stream of
     /// `dialer` to cancel it, waits a moment, and fails with [`Shutdown::error`].
-    pub async fn run_interruptibly<D: Dial>(
+    pub async fn run_interruptibly<'a, D: Dial>(
         &mut self,
-        sql: &str,
+        statement: impl Into<Statement<'a>>,
         sink: &mut dyn RowSink,
         shutdown: &Shutdown,
         dialer: &D,
     ) -> Result<()> {
-        self.run_until(sql, sink, shutdown.requested(), dialer)
+        self.run_until(statement, sink, shutdown.requested(), dialer)
             .await
             .unwrap_or_else(|| Err(shutdown.error()))
     }
 
-    /// `None` when `told_to` completed first.
-    async fn run_until<D: Dial>(
+    /// Runs a statement as [`run`](Self::run) does, until `told_to` completes: then the server is asked over a stream of
+    /// `dialer` to cancel it, and the result is `None` a moment later. Whether the connection is of further use says
+    /// [`is_usable`](Self::is_usable).
+    pub async fn run_until<'a, D: Dial>(
         &mut self,
-        sql: &str,
+        statement: impl Into<Statement<'a>>,
         sink: &mut dyn RowSink,
         told_to: impl Future<Output = ()>,
         dialer: &D,
     ) -> Option<Result<()>> {
         let token = self.client.cancel_token();
-        let mut run = pin!(self.run(sql, sink));
+        let mut run = pin!(self.run(statement, sink));
         tokio::select! {
             biased;
             outcome = &mut run => return Some(outcome),
@@ -193,16 +272,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     async fn run_to_end(
         &mut self,
         sql: &str,
+        kinds: &[ColumnKind],
         sink: &mut dyn RowSink,
     ) -> Result<std::result::Result<(), tokio_postgres::Error>> {
-        let kinds = if sink.wants_kinds() {
-            match self.kinds(sql).await {
-                Ok(kinds) => kinds,
-                Err(error) => return Ok(Err(error)),
-            }
-        } else {
-            Vec::new()
-        };
         let answers = match self.client.simple_query_raw(sql).await {
             Ok(answers) => answers,
             Err(error) => return Ok(Err(self.wire.reason(error))),
@@ -233,18 +305,64 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                     sink.columns(&columns)?;
                 }
                 SimpleQueryMessage::Row(row) => sink.row(&values(&row)?)?,
-                SimpleQueryMessage::CommandComplete(rows) => sink.done(rows)?,
+                SimpleQueryMessage::CommandComplete(rows) => {
+                    if let Some(tag) = self.stream.overheard(Overheard::next_tag) {
+                        sink.tag(&printable(&tag));
+                    }
+                    sink.done(rows)?;
+                }
                 // The enum may grow.
                 other => tracing::debug!(?other, "ignored"),
             }
         }
     }
 
-    /// The kinds of the columns that `sql` returns; none for several statements, which cannot be prepared.
+    /// The kinds of the columns that `sql` returns, if they are wanted; none for several statements, which cannot be
+    /// prepared.
     async fn kinds(
         &mut self,
         sql: &str,
+        wanted: bool,
     ) -> std::result::Result<Vec<ColumnKind>, tokio_postgres::Error> {
+        if !wanted {
+            return Ok(Vec::new());
+        }
+        match self.parse(sql).await {
+            Ok(statement) => Ok(kinds_of(&statement)),
+            // What the server says to several statements. If it is a real mistake, it will say so again.
+            Err(error) if error.code() == Some(&SqlState::SYNTAX_ERROR) => Ok(Vec::new()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Makes `sql` a prepared statement that takes as many values, and says what its columns are.
+    async fn prepare(
+        &mut self,
+        sql: &str,
+        values: usize,
+    ) -> Result<std::result::Result<Vec<ColumnKind>, tokio_postgres::Error>> {
+        // Parsed by itself first: then what is wrong is wrong at the person's line and column.
+        let parsed = match self.parse(sql).await {
+            Ok(parsed) => parsed,
+            Err(error) => return Ok(Err(error)),
+        };
+        let takes = parsed.params().len();
+        if takes != values {
+            self.is_busy = false;
+            return Err(ErrorKind::Usage.error(format!(
+                "the statement takes {takes} values, and there are {values}"
+            )));
+        }
+        // The second of several statements would run at once, but they do not parse as one.
+        let prepare = format!("PREPARE {PREPARED}_{} AS {sql}", self.prepared);
+        let outcome = self.run_to_end(&prepare, &[], &mut Silent).await?;
+        Ok(outcome.map(|()| kinds_of(&parsed)))
+    }
+
+    async fn parse(
+        &mut self,
+        sql: &str,
+    ) -> std::result::Result<tokio_postgres::Statement, tokio_postgres::Error> {
         let mut prepare = pin!(self.client.prepare(sql));
         let prepared = loop {
             // Notices of it come again with the statement itself.
@@ -253,17 +371,39 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             }
             self.wire.notices.clear();
         };
-        match prepared {
-            Ok(statement) => {
-                let columns = statement.columns().iter();
-                Ok(columns
-                    .map(|column| ColumnKind::of(column.type_()))
-                    .collect())
-            }
-            // What the server says to several statements. If it is a real mistake, it will say so again.
-            Err(error) if error.code() == Some(&SqlState::SYNTAX_ERROR) => Ok(Vec::new()),
-            Err(error) => Err(self.wire.reason(error)),
-        }
+        prepared.map_err(|error| self.wire.reason(error))
+    }
+}
+
+fn ends_the_session(error: &DbError) -> bool {
+    use tokio_postgres::error::Severity;
+    matches!(
+        error.parsed_severity(),
+        Some(Severity::Fatal | Severity::Panic)
+    )
+}
+
+fn kinds_of(statement: &tokio_postgres::Statement) -> Vec<ColumnKind> {
+    let columns = statement.columns().iter();
+    columns
+        .map(|column| ColumnKind::of(column.type_()))
+        .collect()
+}
+
+/// For what the person did not write.
+struct Silent;
+
+impl RowSink for Silent {
+    fn columns(&mut self, _: &[Column]) -> Result<()> {
+        Ok(())
+    }
+
+    fn row(&mut self, _: &[Option<&str>]) -> Result<()> {
+        Ok(())
+    }
+
+    fn done(&mut self, _: u64) -> Result<()> {
+        Ok(())
     }
 }
 
@@ -613,7 +753,50 @@ mod tests {
         );
         assert_eq!(run(&mut ada, "select 7").await[1], "7", "listening again");
 
+        let mut script = Script::default();
+        let values = [Some("it's \\".to_owned()), None, Some("7".to_owned())];
+        let statement = |sql| Statement {
+            sql,
+            values: &values,
+        };
+        let sql = "select $1 as a, $2::int as b, $3 + 1 as c; -- end";
+        ada.run(statement(sql), &mut script).await.unwrap();
+        assert_eq!(
+            script.lines,
+            ["a Text, b Number, c Number", "it's \\|NULL|8", "done 1"]
+        );
+        let error = ada
+            .run(statement("select $1, $2, nonsense"), &mut script)
+            .await
+            .unwrap_err();
+        assert_eq!(
+            error.causes()[1],
+            "at line 1, column 16: `select $1, $2, nonsense`"
+        );
+        let error = ada
+            .run(statement("select $1"), &mut script)
+            .await
+            .unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Usage);
+        let error = ada
+            .run(statement("select $1::int, $2, $3"), &mut script)
+            .await
+            .unwrap_err();
+        assert_eq!(
+            error.causes(),
+            ["invalid input syntax for type integer: \"it's \\\" (SQLSTATE 22P02)"]
+        );
+        assert_eq!(ada.transaction(), Transaction::None);
+        run(&mut ada, "begin").await;
+        assert_eq!(ada.transaction(), Transaction::Open);
+        fails(&mut ada, "nonsense").await;
+        assert_eq!(ada.transaction(), Transaction::Failed);
+        run(&mut ada, "rollback").await;
+        assert_eq!(ada.transaction(), Transaction::None);
+        assert!(ada.is_usable());
+
         let error = fails(&mut ada, "copy (select 1) to stdout").await;
+        assert!(!ada.is_usable());
         assert_eq!(error.kind(), ErrorKind::Statement);
         assert_eq!(
             error.causes(),
@@ -769,6 +952,7 @@ mod tests {
         let error = fails(&mut ada, "select pg_terminate_backend(pg_backend_pid())").await;
         assert_eq!(error.kind(), ErrorKind::Unavailable);
         assert_eq!(ServerError::of(&error).unwrap().sqlstate, "57P01");
+        assert!(!ada.is_usable());
         let error = fails(&mut ada, "select 1").await;
         assert_eq!(error.kind(), ErrorKind::Unavailable);
         ada.close().await;

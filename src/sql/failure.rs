@@ -18,7 +18,26 @@ pub struct ServerError {
     pub message: String,
     /// The server's own hint.
     pub hint: Option<String>,
+    /// How bad it is, in the server's language, as `ERROR`.
+    pub severity: String,
+    /// Where in the statement.
+    pub place: Option<Place>,
+    /// More of the message.
+    pub detail: Option<String>,
+    /// Where in the server's own code, as in a function.
+    pub context: Option<String>,
     more: Option<Box<Line>>,
+}
+
+/// A place in a statement, both numbers from 1.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    /// The line.
+    pub line: usize,
+    /// The character in the line.
+    pub column: usize,
+    /// The whole line, safe to print.
+    pub text: String,
 }
 
 impl ServerError {
@@ -27,19 +46,20 @@ impl ServerError {
         error.source()?.downcast_ref()
     }
 
-    fn new(error: &DbError, sql: &str) -> Self {
-        let place = match error.position() {
-            Some(ErrorPosition::Original(position)) => Some(place(sql, *position)),
-            Some(ErrorPosition::Internal { position, query }) => Some(place(query, *position)),
-            None => None,
+    /// `sql` is what the server's positions are in; `None` when that is not what the person wrote.
+    fn new(error: &DbError, sql: Option<&str>) -> Self {
+        let place = match (error.position(), sql) {
+            (Some(ErrorPosition::Original(position)), Some(sql)) => Some(place(sql, *position)),
+            (Some(ErrorPosition::Internal { position, query }), _) => Some(place(query, *position)),
+            _ => None,
         };
-        let context = error
-            .where_()
-            .map(|text| format!("context: {}", printable(text)));
-        let detail = error
-            .detail()
-            .map(|text| format!("detail: {}", printable(text)));
-        let lines = [place, detail, context];
+        let detail = error.detail().map(printable);
+        let context = error.where_().map(printable);
+        let lines = [
+            place.as_ref().map(Place::to_string),
+            detail.as_ref().map(|text| format!("detail: {text}")),
+            context.as_ref().map(|text| format!("context: {text}")),
+        ];
         let more = lines
             .into_iter()
             .flatten()
@@ -49,6 +69,10 @@ impl ServerError {
             sqlstate: printable(error.code().code()),
             message: printable(error.message()),
             hint: error.hint().map(printable),
+            severity: printable(error.severity()),
+            place,
+            detail,
+            context,
             more,
         }
     }
@@ -84,8 +108,20 @@ impl StdError for Line {
     }
 }
 
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "at line {}, column {}: `{}`",
+            self.line,
+            self.column,
+            self.text.trim_start()
+        )
+    }
+}
+
 /// Where in `sql` the character number `position` is; the first is 1.
-fn place(sql: &str, position: u32) -> String {
+fn place(sql: &str, position: u32) -> Place {
     let before = usize::try_from(position)
         .unwrap_or(usize::MAX)
         .saturating_sub(1);
@@ -97,7 +133,13 @@ fn place(sql: &str, position: u32) -> String {
     let line = sql[..start].matches('\n').count() + 1;
     let column = sql[start..at].chars().count() + 1;
     let text = sql[start..].lines().next().unwrap_or_default();
-    format!("at line {line}, column {column}: `{}`", printable(text))
+    let blanks = text.chars().take_while(|c| c.is_whitespace()).count();
+    Place {
+        line,
+        column,
+        // The columns are counted from the line's start.
+        text: " ".repeat(blanks) + &printable(text),
+    }
 }
 
 /// The server wants a password, and there is none.
@@ -157,7 +199,7 @@ pub(super) fn at_login(error: tokio_postgres::Error, login: &Login) -> Error {
             broken(error, message)
         };
     };
-    let server = ServerError::new(server, "");
+    let server = ServerError::new(server, None);
     let kind = kind_of(&server.sqlstate, ErrorKind::Refused);
     let error = match kind {
         ErrorKind::NotFound => kind
@@ -169,8 +211,8 @@ pub(super) fn at_login(error: tokio_postgres::Error, login: &Login) -> Error {
     with_server(error, server)
 }
 
-/// Why `sql` did not run to its end.
-pub(super) fn in_statement(error: tokio_postgres::Error, sql: &str, user: &str) -> Error {
+/// Why `sql` did not run to its end; `None` when what ran is not what the person wrote.
+pub(super) fn in_statement(error: tokio_postgres::Error, sql: Option<&str>, user: &str) -> Error {
     let message = "cannot run the statement";
     let Some(server) = error.as_db_error() else {
         return broken(error, message.to_owned());
@@ -234,7 +276,7 @@ mod tests {
             ("", 0, "at line 1, column 1: ``"),
             ("a\n", 99, "at line 2, column 1: ``"),
         ] {
-            assert_eq!(place(sql, position), expected, "{sql:?}");
+            assert_eq!(place(sql, position).to_string(), expected, "{sql:?}");
         }
     }
 

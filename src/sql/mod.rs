@@ -6,14 +6,17 @@
 
 mod connection;
 mod failure;
+mod overheard;
 mod rows;
 mod shared;
 #[cfg(test)]
 #[cfg(unix)]
 mod test_server;
+pub mod text;
 
-pub use connection::Connection;
-pub use failure::{ServerError, is_user_refused};
+pub use connection::{Connection, Statement};
+pub use failure::{Place, ServerError, is_user_refused};
+pub use overheard::Transaction;
 pub use rows::{Column, ColumnKind, Notice, RowSink};
 
 use std::time::Duration;

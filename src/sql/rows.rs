@@ -21,6 +21,10 @@ pub trait RowSink: Send {
     /// [`columns`](Self::columns) was called for it, and changed some or none otherwise.
     fn done(&mut self, rows: u64) -> Result<()>;
 
+    /// How the statement ended, in the server's words, as `INSERT 0 1`; empty for an empty one. Comes before
+    /// [`done`](Self::done).
+    fn tag(&mut self, _tag: &str) {}
+
     /// The server remarks something. Remarks may overtake rows.
     fn notice(&mut self, notice: &Notice) {
         tracing::info!(
