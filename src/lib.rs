@@ -9,6 +9,7 @@
 //! - Backstage: [`catalog`]
 //! - Google: [`cloudsql`]
 //! - the database, when bsql itself speaks to it: [`sql`]
+//! - the person who writes SQL, where there is no client program: [`prompt`]
 //! - local programs that dial in: [`tunnel`], and those that are started: [`launch`]
 //! - other processes of bsql itself, which have tunnels open: `control`
 //!
@@ -34,6 +35,7 @@ pub mod lint;
 mod loopback;
 pub mod private_dir;
 pub mod private_file;
+pub mod prompt;
 pub mod refresh;
 #[cfg(feature = "sandbox")]
 pub mod sandbox;

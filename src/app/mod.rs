@@ -1,11 +1,13 @@
 //! Builds every part from a profile: the only file that knows them all. It constructs; it does not act.
 
 mod backstage;
+mod clients;
 mod google;
 mod kept;
 mod sessions;
 
 pub(crate) use backstage::CatalogTokens;
+pub(crate) use clients::Chosen;
 pub(crate) use google::{GoogleCredentials, InstanceDialer};
 
 use std::io::BufReader;
@@ -22,7 +24,6 @@ use crate::clock::Clock;
 use crate::config::{Aliases, Environment, Paths, Profile, ProfileName, Settings};
 use crate::error::{ErrorKind, Result, ResultExt as _};
 use crate::http::HttpClient;
-use crate::launch::Client;
 use crate::shutdown::Shutdown;
 use crate::ui::Ui;
 
@@ -166,27 +167,6 @@ impl App {
             .collect::<Result<_, _>>()
             .map_err(|error| anyhow::anyhow!("{error}"))
             .or_fail(ErrorKind::Config, failed)
-    }
-
-    /// The client program for PostgreSQL: the one that is named, else the first of the settings' that is there.
-    pub(crate) fn client(&self, named: Option<&str>, database: &str) -> Result<Client> {
-        let path = self.environment.path("PATH");
-        let path = path.as_deref().map(std::path::Path::as_os_str);
-        if let Some(program) = named {
-            return Client::find(program, path, database);
-        }
-        let settings = Settings::read(&self.paths)?;
-        let programs = settings.postgres_clients()?;
-        let mut missing = None;
-        for program in &programs {
-            match Client::find(program, path, database) {
-                Ok(client) => return Ok(client),
-                Err(error) => missing = missing.or(Some(error)),
-            }
-        }
-        Err(missing.unwrap_or_else(|| {
-            ErrorKind::Config.error("the key `clients.postgres` names no program")
-        }))
     }
 
     /// Which of the profile's databases are used most on this machine.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::named::{Candidates, NamingArgs, candidates, choose, say_note, without_alias};
+use super::on_heap;
 use super::via::ViaArgs;
 use crate::app::{App, GoogleCredentials, InstanceDialer};
 use crate::audit::Access;
@@ -163,7 +164,7 @@ async fn reach_once(
     let claims = naming
         .person(&session, signed_in(&session, app, &profile, ui))
         .await?;
-    timings.add("session", start);
+    timings.add("token", start);
     // On its own thread from now on: where there is none yet, making it takes longer than all that comes before its use.
     let certificates = app.client_certificates(&session);
 
@@ -294,9 +295,10 @@ async fn reach_once(
 impl Reached {
     /// Logs in once. A refusal is recorded, and said in words that lead on.
     pub(super) async fn open(&mut self, app: &App, ui: &mut Ui) -> Result<Connection<Stream>> {
-        let result = match self.try_open(app, ui).await {
+        let result = match on_heap(|| self.try_open(app, ui)).await {
             Err(error)
-                if error.kind() == ErrorKind::NotFound && self.find_again(app, ui).await? =>
+                if error.kind() == ErrorKind::NotFound
+                    && on_heap(|| self.find_again(app, ui)).await? =>
             {
                 self.try_open(app, ui).await
             }
@@ -415,11 +417,10 @@ pub(super) async fn signed_in(
     profile: &Profile,
     ui: &mut Ui,
 ) -> Result<Claims> {
-    match app
+    let looking = app
         .shutdown()
-        .or_interrupted(super::login::signed_in(session))
-        .await
-    {
+        .or_interrupted(super::login::signed_in(session));
+    match ui.wait("renewing the session", looking).await {
         Err(error) if error.kind() == ErrorKind::SignedOut && ui.can_ask() => {
             ui.status(&format!("{error}: signing in first"));
             super::login::sign_in(

@@ -142,6 +142,10 @@ fn general(app: &App, settings: &Settings) -> Vec<Error> {
     };
     default
         .into_iter()
-        .chain(settings.postgres_clients().err())
+        .chain(
+            ["postgres", "mysql", "sqlserver"]
+                .into_iter()
+                .filter_map(|key| settings.clients(key).err()),
+        )
         .collect()
 }

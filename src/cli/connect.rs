@@ -7,14 +7,17 @@ use clap_complete::engine::ArgValueCompleter;
 use tokio_util::sync::CancellationToken;
 
 use super::access::{Reached, Wanted, reach_named};
+use super::builtin::{self, BuiltinArgs};
 use super::complete;
 use super::named::NamingArgs;
+use super::on_heap;
 use super::query::{Format, print_rows};
 use super::via::ViaArgs;
-use crate::app::App;
+use crate::app::{App, Chosen};
 use crate::audit::Outcome;
+use crate::cloudsql::Engine;
 use crate::error::Result;
-use crate::launch::{self, Client, Login};
+use crate::launch::{self, Client, Dialect, Login};
 use crate::tunnel::{Startup, Tunnel};
 use crate::ui::Ui;
 
@@ -32,7 +35,7 @@ pub(crate) struct ConnectArgs {
     /// The database user, if not yourself
     #[arg(short, long)]
     user: Option<String>,
-    /// The program to start, by name or path
+    /// The program to start: psql, pgcli, usql, any other by its path, or `builtin`, bsql's own prompt
     #[arg(long, value_name = "PROGRAM")]
     client: Option<String>,
     /// Ask the server for read-only transactions
@@ -49,9 +52,16 @@ pub(crate) struct ConnectArgs {
     /// Run this SQL and print the rows; needs no client program
     #[arg(short = 'c', long = "command", value_name = "SQL", conflicts_with_all = ["client", "client_args"])]
     command: Option<String>,
-    /// Arguments for the client program
+    /// Arguments for the client program; {url}, {host}, {port}, {user}, {database} and {socket} are filled in for those
+    /// that bsql does not know
     #[arg(last = true, value_name = "CLIENT ARGS")]
     client_args: Vec<OsString>,
+}
+
+/// What opens the prompt, with what it is told.
+enum With {
+    Program(Client),
+    Builtin(BuiltinArgs),
 }
 
 /// How long the client may take to end when it is told to, and open connections after that.
@@ -60,8 +70,18 @@ const GRACE: Duration = Duration::from_secs(1);
 pub(crate) async fn run(args: ConnectArgs, app: &App, ui: &mut Ui) -> Result<u8> {
     // Found out before a browser opens: nobody wants to sign in for a program that is not there.
     let client = match (&args.command, args.dry_run) {
-        (None, false) => Some(app.client(args.client.as_deref(), &args.name)?),
+        (None, false) => Some(app.client(args.client.as_deref(), Dialect::Postgres, &args.name)?),
         _ => None,
+    };
+    let client = match client {
+        None => None,
+        Some(Chosen::Program(client)) => Some(With::Program(client)),
+        Some(Chosen::Builtin { instead_of }) => {
+            if let Some(missing) = instead_of {
+                builtin::instead_of(missing, &args.client_args, ui)?;
+            }
+            Some(With::Builtin(builtin::arguments(&args.client_args)?))
+        }
     };
     let wanted = Wanted {
         name: &args.name,
@@ -72,7 +92,7 @@ pub(crate) async fn run(args: ConnectArgs, app: &App, ui: &mut Ui) -> Result<u8>
         reason: args.reason.as_deref(),
         command: "connect",
     };
-    let mut reached = reach_named(&wanted, &args.naming, app, ui).await?;
+    let mut reached = on_heap(|| reach_named(&wanted, &args.naming, app, ui)).await?;
     if args.dry_run {
         let access = &reached.access;
         ui.print(&format!(
@@ -81,24 +101,47 @@ pub(crate) async fn run(args: ConnectArgs, app: &App, ui: &mut Ui) -> Result<u8>
         ))?;
         return Ok(0);
     }
-    let connection = reached.open(app, ui).await?;
+    let connection = on_heap(|| reached.open(app, ui)).await?;
     match (args.command, client) {
-        (Some(sql), _) => print_rows(connection, &sql, Format::Table, reached, app, ui).await,
-        (None, Some(client)) => {
+        (Some(sql), _) => {
+            on_heap(|| print_rows(connection, sql.as_str(), Format::Table, reached, app, ui)).await
+        }
+        (None, Some(With::Builtin(args))) => {
+            on_heap(|| builtin::run(args, connection, reached, app, ui)).await
+        }
+        (None, Some(With::Program(client))) => {
             // The probe's session must be over: an instance may allow only one.
             connection.close().await;
-            start_client(&client, &args.client_args, reached, app).await
+            on_heap(|| start_client(client, &args.client_args, reached, app, ui)).await
         }
         (None, None) => unreachable!("without a command there is a client"),
     }
 }
 
+/// How a client speaks to an engine.
+fn dialect(engine: Engine) -> Dialect {
+    match engine {
+        Engine::Postgres => Dialect::Postgres,
+        Engine::MySql => Dialect::Mysql,
+        Engine::SqlServer => Dialect::SqlServer,
+    }
+}
+
 async fn start_client(
-    client: &Client,
+    client: Client,
     client_args: &[OsString],
     reached: Reached,
     app: &App,
+    ui: &Ui,
 ) -> Result<u8> {
+    let identified = app
+        .shutdown()
+        .or_interrupted(async { Ok(client.identify(app.environment().variables()).await) })
+        .await?;
+    if let Some(warning) = &identified.warning {
+        ui.warn(warning);
+    }
+    let dialect = dialect(reached.target.engine.unwrap_or(Engine::Postgres));
     let startup = Startup {
         user: reached.login.user.clone(),
         application_name: reached.login.application_name.clone(),
@@ -114,12 +157,13 @@ async fn start_client(
         read_only: reached.login.read_only,
         environment: reached.target.environment,
     };
-    let command = client.command(
+    let command = identified.client.command(
+        dialect,
         &login,
         &endpoint,
         client_args,
         app.environment().variables(),
-    );
+    )?;
     let entry = app.audit().begin(reached.access)?;
 
     let stop = CancellationToken::new();

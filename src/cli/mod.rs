@@ -2,6 +2,7 @@
 
 mod access;
 mod audit;
+mod builtin;
 mod complete;
 mod completions;
 mod config;
@@ -31,6 +32,7 @@ mod yaml;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::pin::Pin;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -142,29 +144,29 @@ impl Command {
 
     async fn run(self, app: &App, ui: &mut Ui) -> Result<u8> {
         match self {
-            Self::Login(args) => Box::pin(login::run(args, app, ui)).await,
-            Self::Logout(args) => Box::pin(logout::run(args, app, ui)).await,
-            Self::Whoami(args) => Box::pin(whoami::run(args, app, ui)).await,
-            Self::Ls(args) => Box::pin(ls::run(args, app, ui)).await,
-            Self::Show(args) => Box::pin(show::run(args, app, ui)).await,
-            Self::Connect(args) => Box::pin(connect::run(args, app, ui)).await,
-            Self::Query(args) => Box::pin(query::run(args, app, ui)).await,
-            Self::Exec(args) => Box::pin(exec::run(args, app, ui)).await,
-            Self::Tunnel(args) => Box::pin(tunnel::tunnel(args, app, ui)).await,
-            Self::Ps(args) => Box::pin(tunnel::ps(args, app, ui)).await,
-            Self::Stop(args) => Box::pin(tunnel::stop(args, app, ui)).await,
-            Self::Logs(args) => Box::pin(tunnel::logs(args, app, ui)).await,
-            Self::Env(args) => Box::pin(env::run(args, app, ui)).await,
-            Self::Dsn(args) => Box::pin(dsn::run(args, app, ui)).await,
-            Self::Token(args) => Box::pin(token::run(args, app, ui)).await,
+            Self::Login(args) => on_heap(|| login::run(args, app, ui)).await,
+            Self::Logout(args) => on_heap(|| logout::run(args, app, ui)).await,
+            Self::Whoami(args) => on_heap(|| whoami::run(args, app, ui)).await,
+            Self::Ls(args) => on_heap(|| ls::run(args, app, ui)).await,
+            Self::Show(args) => on_heap(|| show::run(args, app, ui)).await,
+            Self::Connect(args) => on_heap(|| connect::run(args, app, ui)).await,
+            Self::Query(args) => on_heap(|| query::run(args, app, ui)).await,
+            Self::Exec(args) => on_heap(|| exec::run(args, app, ui)).await,
+            Self::Tunnel(args) => on_heap(|| tunnel::tunnel(args, app, ui)).await,
+            Self::Ps(args) => on_heap(|| tunnel::ps(args, app, ui)).await,
+            Self::Stop(args) => on_heap(|| tunnel::stop(args, app, ui)).await,
+            Self::Logs(args) => on_heap(|| tunnel::logs(args, app, ui)).await,
+            Self::Env(args) => on_heap(|| env::run(args, app, ui)).await,
+            Self::Dsn(args) => on_heap(|| dsn::run(args, app, ui)).await,
+            Self::Token(args) => on_heap(|| token::run(args, app, ui)).await,
             Self::Audit(args) => audit::run(args, app, ui),
-            Self::Lint(args) => Box::pin(lint::run(args, app, ui)).await,
-            Self::Init(args) => Box::pin(init::run(args, app, ui)).await,
-            Self::Profile(args) => Box::pin(profile::run(args, app, ui)).await,
+            Self::Lint(args) => on_heap(|| lint::run(args, app, ui)).await,
+            Self::Init(args) => on_heap(|| init::run(args, app, ui)).await,
+            Self::Profile(args) => on_heap(|| profile::run(args, app, ui)).await,
             Self::Config(args) => config::run(args, app, ui),
             Self::Completions(args) => completions::run(args, ui),
             #[cfg(feature = "sandbox")]
-            Self::Sandbox(args) => Box::pin(sandbox::run(args, app, ui)).await,
+            Self::Sandbox(args) => on_heap(|| sandbox::run(args, app, ui)).await,
         }
     }
 }
@@ -272,8 +274,8 @@ fn run(
             Shutdown::on_signals().or_fail(ErrorKind::Internal, || "cannot listen for signals")?;
         let app = App::new(environment, global.profile, global.store, shutdown)?;
         match command {
-            Some(command) => command.run(&app, ui).await,
-            None => pick_and_connect(&app, ui).await,
+            Some(command) => on_heap(|| command.run(&app, ui)).await,
+            None => on_heap(|| pick_and_connect(&app, ui)).await,
         }
     });
     // A thread that is stuck in a name look-up must not hold the prompt.
@@ -291,9 +293,16 @@ async fn pick_and_connect(app: &App, ui: &mut Ui) -> Result<u8> {
             format!("cannot connect to `{name}`")
         })?;
     match cli.command {
-        Some(command) => command.run(app, ui).await,
+        Some(command) => on_heap(|| command.run(app, ui)).await,
         None => unreachable!("the command line has a command"),
     }
+}
+
+/// Makes a large future on the heap, in a frame that is gone when it runs: without optimisation each place that makes one
+/// takes room on the stack for as long as its function runs, and commands are made of many.
+#[inline(never)]
+fn on_heap<F: Future>(make: impl FnOnce() -> F) -> Pin<Box<F>> {
+    Box::pin(make())
 }
 
 /// `NO_COLOR` and `CLICOLOR_FORCE` as in no-color.org and bixense.com/clicolors.

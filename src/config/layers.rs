@@ -133,12 +133,17 @@ impl Settings {
         })
     }
 
-    /// The programs to try for PostgreSQL, in order.
+    /// The programs to try for a database, in order: the key `clients.postgres`, `clients.mysql` or `clients.sqlserver`.
     ///
     /// Fails with [`ErrorKind::Config`] when they are no list of texts.
-    pub fn postgres_clients(&self) -> Result<Vec<String>> {
-        let Some(found) = self.find(&[], "clients.postgres") else {
-            return Ok(vec!["psql".to_owned()]);
+    pub fn clients(&self, key: &str) -> Result<Vec<String>> {
+        let usual: &[&str] = match key {
+            "mysql" => &["mysql", "mariadb"],
+            "sqlserver" => &["sqlcmd"],
+            _ => &["psql"],
+        };
+        let Some(found) = self.find(&["clients"], key) else {
+            return Ok(usual.iter().map(|&program| program.to_owned()).collect());
         };
         let programs = found.value.as_array().and_then(|items| {
             let texts = items.iter().map(|item| item.as_str().map(str::to_owned));
@@ -147,12 +152,13 @@ impl Settings {
         programs
             .filter(|programs| !programs.is_empty())
             .ok_or_else(|| {
+                let example = usual[0];
                 ErrorKind::Config
                     .error(format!(
-                        "the key `clients.postgres` in `{}` is not a list of programs",
+                        "the key `clients.{key}` in `{}` is not a list of programs",
                         found.layer
                     ))
-                    .hint("write it as: postgres = [\"psql\"]")
+                    .hint(format!("write it as: {key} = [\"{example}\"]"))
             })
     }
 

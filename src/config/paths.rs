@@ -31,6 +31,11 @@ impl Environment {
         (!value.is_empty()).then(|| PathBuf::from(value))
     }
 
+    /// Whether a variable is set, if only to nothing.
+    pub fn is_set(&self, name: &str) -> bool {
+        self.0.contains_key(&OsString::from(name))
+    }
+
     /// A variable that is set, not empty and text.
     pub fn text(&self, name: &str) -> Option<&str> {
         self.0
@@ -129,6 +134,7 @@ mod tests {
     fn an_empty_variable_is_not_set() {
         let environment = Environment::from([("BSQL_RUNTIME_DIR", "")]);
         assert_eq!(environment.path("BSQL_RUNTIME_DIR"), None);
+        assert!(environment.is_set("BSQL_RUNTIME_DIR") && !environment.is_set("PAGER"));
         assert!(Paths::new(&environment).unwrap().runtime.is_absolute());
     }
 }

@@ -226,7 +226,7 @@ pub const PROFILE_KEYS: [Key; 37] = [
 ];
 
 /// Keys at the top of the file.
-pub const TOP_KEYS: [Key; 3] = [
+pub const TOP_KEYS: [Key; 5] = [
     key(
         "default_profile",
         Shape::Text,
@@ -236,6 +236,16 @@ pub const TOP_KEYS: [Key; 3] = [
         "clients.postgres",
         Shape::Texts,
         "the programs to try for PostgreSQL, in order; default psql",
+    ),
+    key(
+        "clients.mysql",
+        Shape::Texts,
+        "the programs to try for MySQL, in order; default mysql, mariadb",
+    ),
+    key(
+        "clients.sqlserver",
+        Shape::Texts,
+        "the programs to try for SQL Server, in order; default sqlcmd",
     ),
     key(
         "tunnel.ports",

@@ -1,16 +1,24 @@
 //! Programs of this machine that bsql starts on the person's behalf: where they are, what they are told, and how they end.
 //!
-//! They are told how to reach the database by their environment alone, and nothing in it is secret: the tunnel signs them
-//! in. The room knows no tokens.
+//! They are told how to reach the database by their environment and arguments, and nothing in these is secret: the tunnel
+//! signs them in. The room knows no tokens.
 
-mod clients;
+mod client;
 mod coordinates;
+mod environment;
+mod flavour;
+mod mysql;
+mod other;
 mod programs;
 mod psql;
 mod run;
+mod sqlserver;
 mod through;
 
-pub use clients::{Client, Login, leads_astray};
+pub use client::{Client, Login};
 pub use coordinates::{Coordinates, Protocol};
+pub use environment::leads_astray;
+pub use flavour::{Dialect, Flavour, Identified};
+pub use other::url;
 pub use run::run;
 pub use through::run_through;

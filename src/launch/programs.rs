@@ -53,6 +53,12 @@ fn install(program: &str) -> Option<String> {
     let (apt, brew) = match program {
         "psql" => ("postgresql-client", "libpq"),
         "pgcli" => ("pgcli", "pgcli"),
+        "mysql" => ("default-mysql-client", "mysql-client"),
+        "mariadb" => ("mariadb-client", "mariadb"),
+        "mycli" => ("mycli", "mycli"),
+        "sqlcmd" => {
+            return Some("see https://github.com/microsoft/go-sqlcmd#installation".to_owned());
+        }
         "usql" => return Some("see https://github.com/xo/usql#installing".to_owned()),
         _ => return None,
     };
@@ -82,14 +88,14 @@ fn unwrapped(found: &Path, versions: &Path) -> Option<PathBuf> {
 }
 
 #[cfg(unix)]
-fn is_executable(file: &Path) -> bool {
+pub(super) fn is_executable(file: &Path) -> bool {
     use std::os::unix::fs::PermissionsExt as _;
 
     fs::metadata(file).is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0)
 }
 
 #[cfg(not(unix))]
-fn is_executable(file: &Path) -> bool {
+pub(super) fn is_executable(file: &Path) -> bool {
     file.is_file()
 }
 

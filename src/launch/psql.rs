@@ -2,9 +2,6 @@
 
 use super::Login;
 
-/// Environments whose prompt is red.
-const PRODUCTION: [&str; 2] = ["production", "prod"];
-
 /// The arguments that set `psql`'s prompts. They are set before `~/.psqlrc` is read, so the person's own prompt wins.
 ///
 /// `psql`'s default prompt names the database, which is the same in staging and production.
@@ -18,28 +15,28 @@ pub(super) fn prompt_args(login: &Login, colour: bool) -> [String; 2] {
 
 /// <https://www.postgresql.org/docs/current/app-psql.html#APP-PSQL-PROMPTING>
 fn prompt(login: &Login, colour: bool) -> String {
-    let mut label = harmless(&login.name);
-    let environment = login.environment.as_deref().unwrap_or_default();
-    let is_production = PRODUCTION
-        .iter()
-        .any(|name| environment.eq_ignore_ascii_case(name));
-    if is_production && !label.contains(environment) {
-        // Colour alone must not say it.
-        label = format!("{label}@{}", harmless(environment));
-    }
-    if is_production && colour {
+    let mut label = login.label();
+    if login.is_production() && colour {
         label = format!("%[%033[1;31m%]{label}%[%033[0m%]");
     }
     let read_only = if login.read_only { " (read-only)" } else { "" };
     format!("{label}{read_only}%R%x%# ")
 }
 
-/// The name comes from the catalog, and `%` starts commands in a prompt.
-fn harmless(name: &str) -> String {
-    let is_harmless = |c: char| c.is_alphanumeric() || "-_.:/@".contains(c);
-    name.chars()
-        .map(|c| if is_harmless(c) { c } else { '?' })
-        .collect()
+/// `pgcli` has no file that is read after its options, so the person's own prompt is left alone but in production.
+///
+/// <https://www.pgcli.com/prompt>
+pub(super) fn pgcli_args(login: &Login, colour: bool) -> Option<String> {
+    let label = login.label();
+    let label = if colour {
+        format!("\\x1b[1;31m{label}\\x1b[0m")
+    } else {
+        label
+    };
+    let read_only = if login.read_only { " (read-only)" } else { "" };
+    login
+        .is_production()
+        .then(|| format!("--prompt={label}{read_only}:\\d> "))
 }
 
 #[cfg(test)]
@@ -81,6 +78,20 @@ mod tests {
             prompt(&login("payments", Some("production"), true), false),
             "payments@production (read-only)%R%x%# "
         );
+    }
+
+    #[test]
+    fn pgcli_says_production_too() {
+        let production = login("payments", Some("production"), true);
+        assert_eq!(
+            pgcli_args(&production, true).unwrap(),
+            "--prompt=\\x1b[1;31mpayments@production\\x1b[0m (read-only):\\d> "
+        );
+        assert_eq!(
+            pgcli_args(&production, false).unwrap(),
+            "--prompt=payments@production (read-only):\\d> "
+        );
+        assert_eq!(pgcli_args(&login("payments", None, false), true), None);
     }
 
     #[test]

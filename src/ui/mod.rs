@@ -7,6 +7,7 @@ mod prompt;
 mod rows;
 mod search;
 mod table;
+mod title;
 
 use std::io::{self, IsTerminal as _, Write as _};
 use std::sync::Arc;
@@ -18,7 +19,7 @@ use crate::error::{ErrorKind, Result, ResultExt as _};
 
 pub use columns::{Columns, Shrink};
 pub use prompt::Browser;
-pub use rows::{RowFormat, RowPrinter};
+pub use rows::{RowFormat, RowPrinter, shown};
 pub use search::{Likeness, Search};
 pub use table::{Table, csv_line};
 

@@ -231,7 +231,7 @@ fn compact(value: &str) -> Option<String> {
 }
 
 /// A value fit for a terminal: several lines stay several lines, everything else that steers is replaced.
-fn shown(value: &str) -> String {
+pub fn shown(value: &str) -> String {
     value
         .chars()
         .map(|c| match c {

@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// What each part may import of the crate. A part is a folder or a file directly below `src`.
-const IMPORTS: [(&str, &[&str]); 25] = [
+const IMPORTS: [(&str, &[&str]); 26] = [
     // The floor.
     ("error", &[]),
     ("secret", &[]),
@@ -57,6 +57,17 @@ const IMPORTS: [(&str, &[&str]); 25] = [
     ("lint", &["error", "catalog", "cloudsql", "target"]),
     ("audit", FLOOR),
     ("ui", &["error", "auth", "sql"]),
+    (
+        "prompt",
+        &[
+            "error",
+            "shutdown",
+            "private_dir",
+            "sql",
+            "ui",
+            "tunnel::Dial",
+        ],
+    ),
     // The top.
     ("app", EVERYTHING_BELOW),
     ("cli", &["*"]),
@@ -77,7 +88,7 @@ const FLOOR: &[&str] = &[
 ];
 const EVERYTHING_BELOW: &[&str] = &[
     "error", "secret", "clock", "shutdown", "http", "refresh", "auth", "catalog", "cloudsql",
-    "tunnel", "sql", "launch", "config", "target", "audit", "ui",
+    "tunnel", "sql", "launch", "config", "target", "audit", "ui", "prompt",
 ];
 
 /// Longer than this, without its tests, a file is two files.

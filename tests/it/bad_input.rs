@@ -168,9 +168,13 @@ fn no_database_user_on_the_instance() {
 fn a_client_that_is_not_there_is_found_out_first() {
     // Nobody is signed in either: the missing program is said before anybody is sent to a browser.
     let env = TestEnv::new().without_programs();
-    env.bsql(&["connect", "payments-staging"])
+    env.bsql(&["connect", "payments-staging", "--client", "psql"])
         .fails(127)
         .says(&["psql", "-c"]);
+    // What is meant for psql is not for bsql's own prompt, which would be there.
+    env.bsql(&["connect", "payments-staging", "--", "-A"])
+        .fails(127)
+        .says(&["psql"]);
     env.bsql(&["connect", "payments-staging", "--client", "no-such-client"])
         .fails(127)
         .says(&["no-such-client"]);

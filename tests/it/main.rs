@@ -9,7 +9,9 @@
 mod architecture;
 mod audit;
 mod bad_input;
+mod builtin;
 mod cache;
+mod clients;
 mod config;
 mod connect;
 mod credentials;
