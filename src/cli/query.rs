@@ -1,6 +1,8 @@
 //! `bsql query`: rows for scripts, without a client program and without a local port.
 
-use std::io::Read as _;
+mod many;
+mod sql;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -10,13 +12,16 @@ use clap_complete::engine::ArgValueCompleter;
 use super::access::{Reached, Wanted, reach_named};
 use super::complete;
 use super::named::NamingArgs;
+use super::on_heap;
 use super::via::ViaArgs;
 use crate::app::App;
 use crate::audit::Outcome;
 use crate::cloudsql::Connection as Stream;
-use crate::error::{ErrorKind, Result, ResultExt as _};
-use crate::sql::Connection;
+use crate::error::Result;
+use crate::sql::{Connection, Statement};
 use crate::ui::{RowFormat, RowPrinter, Ui};
+
+use sql::{Bound, Parameter};
 
 /// Run SQL and print the rows; read-only unless --write
 #[derive(Debug, clap::Args)]
@@ -27,6 +32,15 @@ pub(crate) struct QueryArgs {
     /// The SQL; `-` reads it from standard input
     #[arg(required_unless_present = "file", conflicts_with = "file")]
     sql: Option<String>,
+    /// Another database to ask the same, at the same time; the rows get a column `database`
+    #[arg(long = "on", value_name = "NAME", add = ArgValueCompleter::new(complete::databases))]
+    on: Vec<String>,
+    /// With --on: how many databases to ask at a time
+    #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u8).range(1..=32))]
+    parallel: u8,
+    /// A value for `:NAME` in the SQL, or for $1, $2 and so on in the order given; NAME alone is NULL
+    #[arg(short = 'p', long = "param", value_name = "NAME=VALUE", value_parser = sql::parameter)]
+    parameters: Vec<Parameter>,
     /// Read the SQL from a file
     #[arg(short, long)]
     file: Option<PathBuf>,
@@ -104,9 +118,10 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
 }
 
 pub(crate) async fn run(args: QueryArgs, app: &App, ui: &mut Ui) -> Result<u8> {
-    let sql = read_sql(args.sql, args.file)?;
-    let wanted = Wanted {
-        name: &args.name,
+    let sql = sql::read(args.sql, args.file.as_deref())?;
+    let bound = sql::bind(&sql, &args.parameters)?;
+    let wanted = |name| Wanted {
+        name,
         database: args.database.as_deref(),
         user: args.user.as_deref(),
         read_only: !args.write,
@@ -114,34 +129,33 @@ pub(crate) async fn run(args: QueryArgs, app: &App, ui: &mut Ui) -> Result<u8> {
         reason: args.reason.as_deref(),
         command: "query",
     };
-    let mut reached = reach_named(&wanted, &args.naming, app, ui).await?;
+    let first = wanted(&args.name);
+    let mut reached = on_heap(|| reach_named(&first, &args.naming, app, ui)).await?;
     reached.login.statement_timeout = args.timeout;
-    let connection = reached.open(app, ui).await?;
-    print_rows(connection, &sql, args.output, reached, app, ui).await
-}
-
-fn read_sql(sql: Option<String>, file: Option<PathBuf>) -> Result<String> {
-    match (sql, file) {
-        (Some(sql), _) if sql == "-" => {
-            let mut text = String::new();
-            std::io::stdin().read_to_string(&mut text).or_fail(
-                ErrorKind::Usage,
-                || "cannot read the SQL from standard input",
-            )?;
-            Ok(text)
+    if !args.on.is_empty() {
+        // All names are known before anything runs: a wrong one is a mistake, and not one database's failure.
+        let mut all = vec![(args.name.as_str(), reached)];
+        for name in &args.on {
+            let next = wanted(name);
+            let mut reached = on_heap(|| reach_named(&next, &args.naming, app, ui)).await?;
+            reached.login.statement_timeout = args.timeout;
+            all.push((name.as_str(), reached));
         }
-        (Some(sql), _) => Ok(sql),
-        (None, Some(file)) => std::fs::read_to_string(&file).or_fail(ErrorKind::Usage, || {
-            format!("cannot read the SQL from `{}`", file.display())
-        }),
-        (None, None) => unreachable!("clap requires one of them"),
+        let parallel = usize::from(args.parallel);
+        return on_heap(|| many::run(all, &bound, args.output, parallel, app, ui)).await;
     }
+    let connection = on_heap(|| reached.open(app, ui)).await?;
+    let statement = Statement {
+        sql: &bound.sql,
+        values: &bound.values,
+    };
+    on_heap(|| print_rows(connection, statement, args.output, reached, app, ui)).await
 }
 
-/// Runs `sql`, prints its rows as they come, and records it.
-pub(super) async fn print_rows(
+/// Runs a statement, prints its rows as they come, and records it.
+pub(super) async fn print_rows<'a>(
     mut connection: Connection<Stream>,
-    sql: &str,
+    statement: impl Into<Statement<'a>>,
     format: Format,
     reached: Reached,
     app: &App,
@@ -149,12 +163,20 @@ pub(super) async fn print_rows(
 ) -> Result<u8> {
     let entry = app.audit().begin(reached.access)?;
     let mut printer = RowPrinter::new(ui, format.rows());
-    let running =
-        connection.run_interruptibly(sql, &mut printer, app.shutdown(), reached.dialer.as_ref());
+    let running = connection.run_interruptibly(
+        statement,
+        &mut printer,
+        app.shutdown(),
+        reached.dialer.as_ref(),
+    );
     let result = match running.await {
         Ok(()) => printer.finish(),
         Err(_) if printer.reader_has_gone() => Ok(()),
-        Err(error) => Err(error),
+        Err(error) => {
+            // The rows that came before it are whole lines.
+            printer.leave_off()?;
+            Err(error)
+        }
     };
     connection.close().await;
     let exit = result

@@ -34,6 +34,8 @@ pub struct RowPrinter<'a> {
     buffer: String,
     /// Objects in the array so far.
     objects: u64,
+    /// There was a row.
+    has_rows: bool,
 }
 
 impl<'a> RowPrinter<'a> {
@@ -47,6 +49,7 @@ impl<'a> RowPrinter<'a> {
             widths: Vec::new(),
             buffer: String::new(),
             objects: 0,
+            has_rows: false,
         }
     }
 
@@ -56,6 +59,24 @@ impl<'a> RowPrinter<'a> {
             self.buffer
                 .push_str(if self.objects == 0 { "[]\n" } else { "\n]\n" });
         }
+        self.flush()
+    }
+
+    /// Writes what is left of several databases' rows, which nobody said the end of.
+    pub fn finish_with(&mut self, has_columns: bool) -> Result<()> {
+        if has_columns {
+            self.flush_table(true);
+        }
+        self.finish()
+    }
+
+    /// After a failure: writes the rows that came before it, in whole lines. An array of JSON stays open, so that nobody
+    /// takes it for all there is.
+    pub fn leave_off(&mut self) -> Result<()> {
+        if !self.has_rows || self.ui.stdout_closed() {
+            return Ok(());
+        }
+        self.flush_table(true);
         self.flush()
     }
 
@@ -127,6 +148,7 @@ impl RowSink for RowPrinter<'_> {
     }
 
     fn row(&mut self, values: &[Option<&str>]) -> Result<()> {
+        self.has_rows = true;
         match self.format {
             RowFormat::Table => {
                 let table = self

@@ -129,3 +129,122 @@ fn an_instance_by_its_dns_name() {
             .says(&[name, "roles/cloudsql.client"]);
     }
 }
+
+#[test]
+fn parameters_are_the_servers_business() {
+    let env = TestEnv::signed_in("ada");
+    let run = env
+        .bsql(&[
+            "query",
+            "payments-staging",
+            "select :n + 1 as n, :text as t, $3::text is null as gone, ':n' as kept",
+            "-p",
+            "n=41",
+            "-p",
+            "text='; drop table payments; -- \\",
+            "--param",
+            "nothing",
+            "-o",
+            "jsonl",
+        ])
+        .succeeds();
+    assert_eq!(
+        run.stdout,
+        "{\"n\":42,\"t\":\"'; drop table payments; -- \\\\\",\"gone\":true,\"kept\":\":n\"}\n",
+        "{run}"
+    );
+    let query =
+        |sql: &str, parameter: &str| env.bsql(&["query", "payments-staging", sql, "-p", parameter]);
+    query("select 1", "n=1")
+        .fails(64)
+        .says(&["does not use the parameter `n`"]);
+    let run = query("select 1;\nselect :n::int, nonsense", "n=1");
+    assert_eq!(run.code, 1, "several statements take no parameters: {run}");
+    let run = query("select 1 from payments where :n = nonsense", "n=1");
+    run.says(&["at line 1, column 35: `select 1 from payments where $1 = nonsense`"]);
+    let run = query("select :n::int", "n=x");
+    run.says(&["invalid input syntax for type integer: \"x\""]);
+    query("select 1", "1x").fails(64);
+}
+
+#[test]
+fn a_failure_half_way_leaves_whole_lines_and_its_exit_status() {
+    let env = TestEnv::signed_in("ada");
+    let sql = "select 100000 / (50000 - n) as x from generate_series(1, 100000) as n";
+    for format in ["csv", "jsonl"] {
+        let run = env.bsql(&["query", "payments-staging", sql, "-o", format]);
+        assert_eq!(run.code, 1, "{}", run.stderr);
+        assert!(run.stdout.ends_with('\n'));
+        let rows = run.stdout.lines().count();
+        assert!((40_000..=50_000).contains(&rows), "{rows}");
+        if format == "csv" {
+            run.says(&["division by zero"]);
+        }
+    }
+    // What is not all there is no JSON.
+    let run = env.bsql(&["query", "payments-staging", sql, "-o", "json"]);
+    assert_eq!(run.code, 1);
+    assert!(serde_json::from_str::<serde_json::Value>(&run.stdout).is_err());
+}
+
+#[test]
+fn several_databases_at_once() {
+    let env = TestEnv::signed_in("ada");
+    if !env.world().has_system_postgres() {
+        return;
+    }
+    let query = |on: &[&str], sql: &str, format: &str| {
+        let mut args = vec!["query", "payments-staging", sql, "-o", format];
+        args.extend(on.iter().flat_map(|name| ["--on", name]));
+        env.bsql(&args)
+    };
+    let other = "acme-staging:europe-west4:ledger";
+    let run = query(&[other], "select 1 as n union all select 2", "csv").succeeds();
+    let mut lines: Vec<&str> = run.stdout.lines().collect();
+    assert_eq!(lines.remove(0), "database,n");
+    lines.sort_unstable();
+    assert_eq!(
+        lines,
+        [
+            &format!("{other},1"),
+            &format!("{other},2"),
+            "payments-staging,1",
+            "payments-staging,2"
+        ]
+    );
+    run.says(&["payments-staging: 2 rows"]);
+    let rows = query(&[other], "select true as yes", "json")
+        .succeeds()
+        .json();
+    assert_eq!(rows.as_array().unwrap().len(), 2);
+    assert_eq!(rows[0]["yes"], true);
+    let table = query(&[other], "select 1 as n", "table").succeeds();
+    assert!(table.stdout.starts_with("database"), "{table}");
+
+    // One of two fails: the other's rows are there, and the status says it.
+    let run = query(&[other], "select count(*) >= 0 as ok from payments", "csv");
+    assert_eq!(run.code, 1, "{run}");
+    assert_eq!(run.stdout, "database,ok\npayments-staging,t\n", "{run}");
+    run.says(&[
+        "1 of 2 databases failed",
+        "relation \"payments\" does not exist",
+    ]);
+    // A name that is wrong is found out before anything runs.
+    query(&["no-such-database"], "select 1", "csv").fails(68);
+}
+
+#[test]
+fn what_is_no_sql_is_refused_in_words() {
+    let env = TestEnv::signed_in("ada");
+    let file = env.file("q.sql");
+    let run = |bytes: &[u8]| {
+        std::fs::write(&file, bytes).unwrap();
+        let mut command = env.command(&["query", "payments-staging", "-", "-o", "csv"]);
+        command.stdin(std::fs::File::open(&file).unwrap());
+        env.run(command)
+    };
+    run(b"s\0e\0l\0").fails(64).says(&["NUL byte", "iconv"]);
+    run(b"select '\xfc'").fails(64).says(&["not UTF-8"]);
+    let windows = "\u{feff}select 1 as n,\r\n  'a' as t;\r\n";
+    assert_eq!(run(windows.as_bytes()).succeeds().stdout, "n,t\n1,a\n");
+}
