@@ -7,6 +7,7 @@ mod client;
 mod coordinates;
 mod environment;
 mod flavour;
+pub mod gui;
 mod mysql;
 mod other;
 mod programs;
