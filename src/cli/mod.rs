@@ -17,6 +17,7 @@ mod login;
 mod logout;
 mod ls;
 mod named;
+mod open;
 mod pick;
 mod profile;
 mod query;
@@ -112,6 +113,7 @@ enum Command {
     Logs(tunnel::LogsArgs),
     Env(env::EnvArgs),
     Dsn(dsn::DsnArgs),
+    Open(open::OpenArgs),
     Token(token::TokenArgs),
     Audit(audit::AuditArgs),
     Lint(lint::LintArgs),
@@ -158,6 +160,7 @@ impl Command {
             Self::Logs(args) => on_heap(|| tunnel::logs(args, app, ui)).await,
             Self::Env(args) => on_heap(|| env::run(args, app, ui)).await,
             Self::Dsn(args) => on_heap(|| dsn::run(args, app, ui)).await,
+            Self::Open(args) => on_heap(|| open::run(args, app, ui)).await,
             Self::Token(args) => on_heap(|| token::run(args, app, ui)).await,
             Self::Audit(args) => audit::run(args, app, ui),
             Self::Lint(args) => on_heap(|| lint::run(args, app, ui)).await,

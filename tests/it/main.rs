@@ -23,6 +23,7 @@ mod identity;
 mod lint;
 mod listing;
 mod login;
+mod open;
 mod profile;
 mod query;
 mod sandbox;
