@@ -6,7 +6,8 @@ use std::path::Path;
 use std::time::SystemTime;
 
 use crate::error::{ErrorKind, Result, ResultExt as _};
-use crate::{private_dir, private_file};
+use crate::private_dir;
+use crate::private_file;
 
 /// Tokens with hundreds of groups are some 10 KiB. What is larger is not ours.
 const FILE_LIMIT: u64 = 1024 * 1024;

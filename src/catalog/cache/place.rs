@@ -12,7 +12,8 @@ use std::time::{Duration, SystemTime};
 use tempfile::NamedTempFile;
 
 use crate::clock::Clock;
-use crate::{private_dir, private_file};
+use crate::private_dir;
+use crate::private_file;
 
 /// Whose answers are kept: another company's Backstage and another person see another catalog.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -118,6 +118,8 @@ async fn try_to_open(
     };
     // Proven before anybody is told that it is ready.
     Box::pin(reached.open(app, ui)).await?.close().await;
+    // It may be open for hours: then no connection waits for a new certificate.
+    reached.dialer.refresh_ahead();
     let (place, notice) = place(spec, options, &reached, &key, app)?;
     if let Some(log) = log {
         Remembered::new(&app.paths().state).remember_log(&key, &reached.target.name, log)?;
