@@ -200,6 +200,8 @@ fn in_the_foreground_until_ctrl_c() {
             .until("ready: payments-staging");
         let socket = env.file("run/payments-staging/.s.PGSQL.5432");
         UnixStream::connect(&socket).unwrap();
+        // One that is still in the queue when the end comes is not served.
+        wait_until(|| open(&env)[0]["connections"]["served"] == 1);
         tunnel.signal(signal);
         let run = tunnel.finish();
         assert_eq!(run.code, code, "{run}");
