@@ -26,7 +26,7 @@ _bsql() {
     if [[ -n "$breaks" && "$word" == *["$breaks"]* ]]; then
         keep="${word%"${word##*["$breaks"]}"}"
     fi
-    while IFS= read -r answer; do
+    while IFS= read -r answer || [[ -n "$answer" ]]; do
         [[ "$answer" == "$keep"* ]] && COMPREPLY+=("${answer#"$keep"}")
     done < <(COMPLETE=bash _CLAP_IFS=$'\n' _CLAP_COMPLETE_INDEX="$index" bsql -- "${words[@]}" 2>/dev/null)
     if [[ ${#COMPREPLY[@]} -ne 1 || "${COMPREPLY[0]}" != *[=:/] ]]; then

@@ -221,7 +221,7 @@ fn a_refresh_that_cannot_reach_the_provider_keeps_the_sign_in() {
         ..Faults::default()
     });
     // While the tokens last, nobody notices.
-    wait_until(|| env.bsql(&["ls"]).code == 69);
+    wait_until(|| env.bsql(&["ls", "--refresh"]).code == 69);
     env.world().break_with(Faults::default());
     env.bsql(&["ls"]).succeeds();
 }

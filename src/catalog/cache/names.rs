@@ -164,7 +164,8 @@ fn kinds(listing: &Listing, typed: Option<&str>) -> io::Result<Vec<String>> {
     }
 }
 
-/// `component@environment` for the databases that are called after the component and that it depends on.
+/// `component@environment` for the databases that are called after the component: that it depends on, or that have the
+/// environment behind its name and nothing else.
 fn environments_of(
     listing: &Listing,
     component: &str,
@@ -179,17 +180,20 @@ fn environments_of(
         && line.starts_with(begin.as_bytes())
     {
         looked_at += 1;
-        let Some([_, its_environment, owner]) = heads(line) else {
+        let Some([entity_ref, its_environment, owner]) = heads(line) else {
             break;
         };
         if !its_environment.starts_with(environment) || !can_be_typed(its_environment) {
             continue;
         }
-        let is_its = entity_of(line).is_ok_and(|entity| {
-            let mut components = entity.related("dependencyOf");
-            components.any(|found| found.kind == "component" && found.name == component)
-        });
-        if is_its {
+        let behind = entity_ref[begin.len()..].strip_prefix(['-', '_', '.']);
+        let depended_on = || {
+            entity_of(line).is_ok_and(|entity| {
+                let mut components = entity.related("dependencyOf");
+                components.any(|found| found.kind == "component" && found.name == component)
+            })
+        };
+        if behind == Some(its_environment) || depended_on() {
             let typed = format!("{component}@{its_environment}");
             found.insert(typed, about(its_environment, owner));
         }
