@@ -151,7 +151,7 @@ impl<B: BearerSource> Directory<B> {
     fn kept<T>(&self, value: T, as_of: Timestamp) -> Dated<T> {
         let offline = self.freshness == Freshness::Offline;
         let note = format!(
-            "Backstage was not asked: this is of {}",
+            "Backstage was not asked: this is from {}",
             ago(as_of, self.now())
         );
         Dated {
@@ -179,14 +179,14 @@ impl<B: BearerSource> Directory<B> {
         };
         let age = ago(as_of, self.now());
         if self.freshness == Freshness::Refresh {
-            return Err(error.hint(format!("what is known is of {age}: use --offline")));
+            return Err(error.hint(format!("what is known is from {age}: use --offline")));
         }
         tracing::info!(%error, %as_of, "used a kept answer");
         Ok(Dated {
             value,
             as_of,
             from_cache: true,
-            note: Some(format!("{error}: this is of {age}")),
+            note: Some(format!("{error}: this is from {age}")),
         })
     }
 
@@ -284,7 +284,7 @@ impl<B: BearerSource> Directory<B> {
             as_of,
             from_cache: true,
             note: Some(format!(
-                "Backstage answers with no databases now; these are of {age} ({next})"
+                "Backstage answers with no databases now; these are from {age} ({next})"
             )),
         }
     }

@@ -1,7 +1,9 @@
 //! `bsql dsn`: a connection string for a tunnel.
 
 use clap::ValueEnum;
+use clap_complete::engine::ArgValueCompleter;
 
+use super::complete;
 use super::tunnel::{TunnelOptions, ensure};
 use crate::app::App;
 use crate::control::Report;
@@ -13,6 +15,7 @@ use crate::ui::Ui;
 #[derive(Debug, clap::Args)]
 pub(crate) struct DsnArgs {
     /// A name from the catalog, or project:region:instance
+    #[arg(add = ArgValueCompleter::new(complete::databases))]
     name: String,
     /// For which client
     #[arg(long, default_value = "uri")]

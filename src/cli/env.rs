@@ -1,7 +1,9 @@
 //! `bsql env`: variables for a shell.
 
 use clap::ValueEnum;
+use clap_complete::engine::ArgValueCompleter;
 
+use super::complete;
 use super::dsn::coordinates;
 use super::tunnel::{TunnelOptions, ensure};
 use crate::app::App;
@@ -13,6 +15,7 @@ use crate::ui::Ui;
 #[command(after_help = "Use it as: eval \"$(bsql env payments-staging)\"")]
 pub(crate) struct EnvArgs {
     /// A name from the catalog, or project:region:instance
+    #[arg(add = ArgValueCompleter::new(complete::databases))]
     name: String,
     /// In which shell's words; by default that of SHELL
     #[arg(long)]

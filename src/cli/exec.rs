@@ -5,10 +5,12 @@ use std::ffi::OsString;
 use std::process::Command;
 use std::time::Duration;
 
+use clap_complete::engine::ArgValueCompleter;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::access::{Wanted, reach};
+use super::complete;
 use super::via::ViaArgs;
 use crate::app::App;
 use crate::audit::{AuditEntry, Outcome};
@@ -25,7 +27,7 @@ use crate::ui::Ui;
 )]
 pub(crate) struct ExecArgs {
     /// Names from the catalog, or project:region:instance; the first is the default
-    #[arg(required = true, value_name = "NAME")]
+    #[arg(required = true, value_name = "NAME", add = ArgValueCompleter::new(complete::databases))]
     names: Vec<String>,
     /// Instead of the name in capitals, the prefix of the variables; once for each database
     #[arg(long, value_name = "PREFIX", value_parser = prefix)]

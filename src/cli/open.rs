@@ -4,7 +4,9 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use clap::ValueEnum;
+use clap_complete::engine::ArgValueCompleter;
 
+use super::complete;
 use super::tunnel::{TunnelOptions, ensure};
 use crate::app::App;
 use crate::control::Report;
@@ -22,6 +24,7 @@ use crate::ui::Ui;
 )]
 pub(crate) struct OpenArgs {
     /// A name from the catalog, or project:region:instance
+    #[arg(add = ArgValueCompleter::new(complete::databases))]
     name: String,
     /// Which program; by default the first that is installed
     #[arg(long, value_name = "APP")]

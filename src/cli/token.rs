@@ -2,7 +2,10 @@
 
 use std::io::IsTerminal as _;
 
+use clap_complete::engine::ArgValueCompleter;
+
 use super::access::{Wanted, reach};
+use super::complete;
 use super::via::ViaArgs;
 use crate::app::App;
 use crate::audit::Outcome;
@@ -17,6 +20,7 @@ use crate::ui::Ui;
 )]
 pub(crate) struct TokenArgs {
     /// A name from the catalog, or project:region:instance
+    #[arg(add = ArgValueCompleter::new(complete::databases))]
     name: String,
     /// Print it also on a terminal, where others may see it
     #[arg(long)]

@@ -170,8 +170,6 @@ fn start_in_background(args: &UpArgs, dir: &Path) -> Result<()> {
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(log_file);
-    #[cfg(unix)]
-    std::os::unix::process::CommandExt::process_group(&mut command, 0);
     let mut child = command.spawn().or_fail(ErrorKind::CannotCreate, failed)?;
     let stdout = child.stdout.take().expect("it is piped");
     let mut line = String::new();

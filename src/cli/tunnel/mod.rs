@@ -18,6 +18,9 @@ pub(crate) use stop::StopArgs;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use clap_complete::engine::ArgValueCompleter;
+
+use super::complete;
 use super::query::duration;
 use crate::app::App;
 use crate::control::{Open, Report, open_tunnels};
@@ -32,7 +35,7 @@ use crate::ui::Ui;
 )]
 pub(crate) struct TunnelArgs {
     /// Databases, each with where to listen if need be: a port, or an absolute path for a Unix socket
-    #[arg(required = true, value_name = "NAME[=PORT|=/PATH]")]
+    #[arg(required = true, value_name = "NAME[=PORT|=/PATH]", add = ArgValueCompleter::new(complete::databases))]
     names: Vec<Spec>,
     /// Leave them open in the background, once they are ready
     #[arg(short, long)]

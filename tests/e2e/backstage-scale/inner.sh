@@ -42,7 +42,7 @@ expect "what was imported" "$imported" "$("$BSQL" ls --all -o name | grep '^acme
 expect "ada's of it" $'acme-production/payments-cloudsql\nacme-staging/payments-cloudsql' "$("$BSQL" ls -o name | grep '^acme-' | LC_ALL=C sort)"
 shown=$("$BSQL" show acme-staging/payments-cloudsql -o json)
 expect "its owner" group:default/payments "$(value .owner <<<"$shown")"
-expect "its system" system:default/checkout "$(value .system <<<"$shown")"
+expect "its system" checkout "$(value .system <<<"$shown")"
 case "$(value .instance <<<"$shown")" in acme-staging*payments) ;; *) fail "not its instance: $shown" ;; esac
 dry=$("$BSQL" connect acme-staging/payments-cloudsql --dry-run 2>&1)
 case "$dry" in *acme-staging:europe-west1:payments*) ;; *) fail "the region was not looked up: $dry" ;; esac

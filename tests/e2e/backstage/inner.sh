@@ -49,7 +49,7 @@ expect "her groups" group:default/payments "$("$BSQL" whoami -o json | value .gr
 
 shown=$("$BSQL" show payments-staging -o json)
 for field in ref=resource:default/payments-staging title='Payments (staging)' description='What was paid, and by whom' \
-  owner=group:default/payments system=system:default/checkout environment=staging engine=PostgreSQL \
+  owner=group:default/payments system=checkout environment=staging engine=PostgreSQL \
   instance=acme-staging:europe-west1:payments database=payments database_user=ada@acme.example; do
   expect "${field%%=*}" "${field#*=}" "$(value ".${field%%=*}" <<<"$shown")"
 done
