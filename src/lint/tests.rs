@@ -173,7 +173,7 @@ const CASES: &[Case] = &[
     ),
     (
         NAME,
-        "acme-staging:europe-west1:payments\n    bsql.dev/ip-type: psc",
+        "acme-staging:europe-west1:payments\n    bsql.dev/ip-type: pcs",
         &["7:23 ip-type-unknown"],
         "`psc`",
         "public, private, auto",
