@@ -226,8 +226,10 @@ impl<B: BearerSource> Directory<B> {
         let shelf = cache.map(|cache| cache.shelf(selection, conventions));
         let kept = shelf.as_ref().and_then(super::cache::Shelf::read);
         let kept = kept.map(|kept| (kept.as_of, kept.listing));
+        // Whoever has nothing yet is waiting for something: it is asked for each time.
         if let Some((as_of, listing)) = &kept
             && self.will_do(*as_of)
+            && (!listing.is_empty() || self.freshness == Freshness::Offline)
         {
             return Ok(self.kept(listing.clone(), *as_of));
         }
@@ -448,6 +450,20 @@ mod tests {
     fn names(listing: &Listing) -> Vec<String> {
         let entities = listing.entities().map(|entity| entity.unwrap());
         entities.map(|entity| entity.metadata.name).collect()
+    }
+
+    #[tokio::test]
+    async fn an_empty_listing_is_asked_for_again_each_time() {
+        let scene = Scene::with(3).await;
+        for _ in 0..2 {
+            let nothing = scene.is(EMPTY).list(Freshness::Usual, 0).await.unwrap();
+            assert!(nothing.value.is_empty() && !nothing.from_cache);
+            assert!(scene.asked() > 0);
+        }
+        let offline = scene.list(Freshness::Offline, 0).await.unwrap();
+        assert!(offline.value.is_empty() && offline.from_cache);
+        let access_is_there = scene.is(WELL).list(Freshness::Usual, 1).await.unwrap();
+        assert_eq!(access_is_there.value.len(), 3);
     }
 
     #[tokio::test]

@@ -99,6 +99,10 @@ impl Overheard {
             }
             // EmptyQueryResponse
             b'I' => self.ended(String::new()),
+            // ErrorResponse: what ReadyForQuery will say when everything before it has been read.
+            b'E' if self.transaction == Transaction::Open => {
+                self.transaction = Transaction::Failed;
+            }
             // ReadyForQuery
             b'Z' => {
                 self.transaction = match self.body.first() {
@@ -151,9 +155,13 @@ mod tests {
             assert_eq!(overheard.next_tag().as_deref(), Some("BEGIN"));
             assert_eq!(overheard.next_tag().map(|tag| tag.len()), Some(LONGEST_TAG));
             assert_eq!(overheard.next_tag(), None);
+            overheard.hear(&message(b'E', b"SERROR\0\0"));
+            assert_eq!(overheard.transaction(), Transaction::Failed, "at once");
             overheard.hear(&message(b'Z', b"E"));
             assert_eq!(overheard.transaction(), Transaction::Failed);
             overheard.hear(&message(b'Z', b"I"));
+            assert_eq!(overheard.transaction(), Transaction::None);
+            overheard.hear(&message(b'E', b"SERROR\0\0"));
             assert_eq!(overheard.transaction(), Transaction::None);
         }
     }

@@ -46,6 +46,8 @@ step() { echo "== $* (${SECONDS}s)"; }
 "$BSQL" sandbox up --detach --auto-approve --token-life 20
 # The sandbox's own profile says `file`.
 export BSQL_IDENTITY_TOKEN_STORE=auto
+# Each `ls` is to need a token.
+export BSQL_CATALOG_CACHE_TTL=0s
 
 step "an unlocked keyring"
 printf '\n' | gnome-keyring-daemon --unlock --components=secrets >/dev/null 2>&1

@@ -69,7 +69,7 @@ google.endpoints.sts = "http://127.0.0.1:9"
   /** What the token store holds. */
   tokens() {
     const dir = join(this.home, 'state', 'tokens');
-    const files = readdirSync(dir).map((name) => readFileSync(join(dir, name), 'utf8')).filter((text) => text.startsWith('{'));
+    const files = readdirSync(dir).map((name) => readFileSync(join(dir, name), 'utf8')).filter((text) => text.includes('"id_token"'));
     assert.equal(files.length, 1);
     return JSON.parse(files[0]);
   }
