@@ -4,9 +4,7 @@ import json
 import os
 import re
 import signal
-import socket
 import statistics
-import struct
 import subprocess
 import sys
 import tempfile
@@ -55,10 +53,10 @@ def wait_for(condition, what):
 class Contender:
     """A program that lends a Unix socket."""
 
-    def __init__(self, name, process, host, port):
-        self.name, self.process = name, process
-        self.env = os.environ | {"PGHOST": host, "PGPORT": str(port), "PGUSER": USER, "PGDATABASE": "payments"}
-        self.path = f"{host}/.s.PGSQL.{port}"
+    def __init__(self, name, process, host, port, user, password=""):
+        self.name, self.process, self.user = name, process, user
+        self.env = os.environ | {"PGHOST": host, "PGPORT": str(port), "PGUSER": user, "PGDATABASE": "payments"}
+        self.env |= {"PGPASSWORD": password} if password else {}
 
     def cpu(self):
         """CPU seconds so far."""
@@ -78,16 +76,17 @@ def start_bsql(dir):
     process = subprocess.Popen([os.environ["BSQL"], "connect", NAME, "--client", hold])
     wait_for((dir / "endpoint").exists, "bsql's socket")
     host, port = (dir / "endpoint").read_text().split()
-    return Contender("bsql", process, host, port)
+    return Contender("bsql", process, host, port, USER)
 
 
 def start_proxy(dir):
     flags = ["--sqladmin-api-endpoint", ENDPOINTS["sql_admin"], "--token", token("sqlservice.admin"), "--quiet"]
-    flags += ["--auto-iam-authn", "--login-token", token("sqlservice.login"), "--unix-socket", dir]
+    # With --auto-iam-authn and a token from outside it asks for a new certificate each time, twice in 30 s at most.
+    flags += ["--unix-socket", dir]
     process = subprocess.Popen([os.environ["PROXY"], *flags, INSTANCE], stdout=subprocess.DEVNULL)
     host = f"{dir}/{INSTANCE}"
     wait_for(Path(f"{host}/.s.PGSQL.5432").exists, "the proxy's socket")
-    return Contender("cloud-sql-proxy", process, host, 5432)
+    return Contender("cloud-sql-proxy", process, host, 5432, "app", "sbx-secret-app-password")
 
 
 def run(contender, *command, stdin=subprocess.DEVNULL):
@@ -139,20 +138,16 @@ def connects(contender, dir):
 
 def idle(contender, _dir):
     """Memory with idle sessions, each of which has said a word."""
-    parameters = f"user\0{USER}\0database\0payments\0\0".encode()
-    hello = struct.pack("!II", len(parameters) + 8, 196608) + parameters
-    sessions = []
-    for _ in range(IDLE):
-        session = socket.socket(socket.AF_UNIX)
-        session.connect(contender.path)
-        session.sendall(hello)
-        sessions.append(session)
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    sessions = [subprocess.Popen(["psql", "-XAtq"], env=contender.env, **pipes) for _ in range(IDLE)]
     for session in sessions:
-        while not (answer := session.recv(65536)).endswith(b"Z\0\0\0\5I"):
-            assert answer, "a session was refused"
+        session.stdin.write(b"select 1;\n")
+        session.stdin.flush()
+    for session in sessions:
+        assert session.stdout.readline() == b"1\n", "a session was refused"
     resident = contender.resident()
     for session in sessions:
-        session.close()
+        session.communicate()
     return {f"MB with {IDLE} idle sessions": resident}
 
 
