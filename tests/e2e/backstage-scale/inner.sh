@@ -61,6 +61,12 @@ requests "$BSQL" ls -o name
 at_most 2 "the own list"
 bulk databases group:default/payments >"$dir/mine"
 expect "ada's databases in the bulk" "" "$(comm -23 <(LC_ALL=C sort "$dir/mine") <(LC_ALL=C sort <<<"$out"))"
+# Too many owners for a URL go into a body.
+owners=()
+for n in $(seq 150); do owners+=(--owner "group:default/a-team-with-a-rather-long-name-number-$n"); done
+expect "with 150 owners more" "$("$BSQL" ls --owner payments -o name)" \
+  "$("$BSQL" ls --owner payments "${owners[@]}" -o name --log-file "$dir/owners.log")"
+grep -q POST "$dir/owners.log" || fail "was not asked in a body: $(cat "$dir/owners.log")"
 requests "$BSQL" ls --all -o name
 bulk databases >"$dir/bulk"
 [ "$(wc -l <"$dir/bulk")" -gt 5000 ] || fail "there are few databases"
