@@ -234,7 +234,7 @@ impl View<'_> {
             document,
             IP_TYPE,
             &IP_TYPE_UNKNOWN,
-            &["public", "private", "auto"],
+            &["public", "private", "psc", "auto"],
         );
         self.engines(document);
         self.doubtful_environment(document, &instances);

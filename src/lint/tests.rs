@@ -175,8 +175,8 @@ const CASES: &[Case] = &[
         NAME,
         "acme-staging:europe-west1:payments\n    bsql.dev/ip-type: pcs",
         &["7:23 ip-type-unknown"],
-        "`psc`",
-        "public, private, auto",
+        "`pcs`",
+        "public, private, psc, auto",
     ),
     (
         NAME,
