@@ -154,6 +154,7 @@ impl<'a> Document<'a> {
                 "add it, or keep what is not for the catalog in another file",
             );
         }
+        self.tables();
         self.names();
         self.values("label", self.labels());
         self.values("annotation", self.annotations());
@@ -164,6 +165,21 @@ impl<'a> Document<'a> {
             return None;
         }
         self.parsed()
+    }
+
+    /// What has names and values in it. bsql takes anything else for nothing there; Backstage refuses the file.
+    fn tables(&mut self) {
+        for key in ["labels", "annotations"] {
+            let node = self.metadata().and_then(|metadata| metadata.get(key));
+            if node.is_some_and(|node| !node.is_null() && !node.to_json().is_object()) {
+                self.add(
+                    &NOT_AN_ENTITY,
+                    Span::at(self.root.span.start),
+                    format!("this is not an entity: `metadata.{key}` has no names and values"),
+                    "see https://backstage.io/docs/features/software-catalog/descriptor-format",
+                );
+            }
+        }
     }
 
     /// The entity as the catalog would answer it, with the relations that Backstage makes of `spec`.

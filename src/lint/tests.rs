@@ -381,7 +381,7 @@ const CASES: &[Case] = &[
         "  labels:\n    environment: staging\n",
         "  labels: production\n",
         &["1:1 not-an-entity"],
-        "invalid type",
+        "`metadata.labels`",
         "descriptor-format",
     ),
     (
