@@ -121,7 +121,12 @@ impl Client {
             }
         }
         if dialect == Dialect::Postgres {
-            command.envs(environment::libpq(login, endpoint));
+            command.envs(environment::libpq(
+                &login.user,
+                &login.database,
+                &login.application_name,
+                endpoint,
+            ));
         }
         match self.flavour {
             Flavour::Psql => {

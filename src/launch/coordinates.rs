@@ -3,8 +3,9 @@
 //! Whatever differs between databases is a `match` on [`Protocol`], so that the compiler finds every place.
 
 use std::ffi::OsString;
-use std::fmt::Write as _;
 
+use super::environment::libpq;
+use super::other::escaped;
 use crate::error::{ErrorKind, Result};
 use crate::tunnel::Endpoint;
 
@@ -55,16 +56,7 @@ impl Coordinates {
     }
 
     fn postgres_uri(&self, scheme: &str) -> String {
-        let (user, database) = (percent_encoded(&self.user), percent_encoded(&self.database));
-        match &self.endpoint {
-            Endpoint::Tcp(address) => {
-                format!("{scheme}://{user}@{address}/{database}?sslmode=disable")
-            }
-            Endpoint::Unix { dir, port } => {
-                let dir = percent_encoded(&dir.display().to_string());
-                format!("{scheme}://{user}@/{database}?host={dir}&port={port}&sslmode=disable")
-            }
-        }
+        postgres_uri(scheme, &self.user, &self.database, &self.endpoint)
     }
 
     /// libpq's keywords and values, which Go's drivers take as well.
@@ -90,7 +82,7 @@ impl Coordinates {
                 .error("JDBC cannot use a Unix socket")
                 .hint("end the tunnel with `bsql stop`, and open it without --socket"));
         };
-        let (user, database) = (percent_encoded(&self.user), percent_encoded(&self.database));
+        let (user, database) = (escaped(&self.user), escaped(&self.database));
         Ok(match self.protocol {
             Protocol::Postgres => {
                 format!("jdbc:postgresql://{address}/{database}?user={user}&sslmode=disable")
@@ -100,34 +92,35 @@ impl Coordinates {
 
     /// The environment variables that lead clients here, `DATABASE_URL` among them.
     pub fn variables(&self) -> Vec<(&'static str, OsString)> {
-        let (host, port) = self.host_and_port();
         match self.protocol {
-            Protocol::Postgres => vec![
-                ("PGHOST", host.into()),
-                ("PGPORT", port.to_string().into()),
-                ("PGUSER", self.user.clone().into()),
-                ("PGDATABASE", self.database.clone().into()),
-                ("PGAPPNAME", self.application_name.clone().into()),
-                // The way to the tunnel does not leave this machine; the tunnel encrypts the rest.
-                ("PGSSLMODE", "disable".into()),
-                ("PGGSSENCMODE", "disable".into()),
-                ("DATABASE_URL", self.uri().into()),
-            ],
+            Protocol::Postgres => {
+                let (user, database) = (&self.user, &self.database);
+                let libpq = libpq(user, database, &self.application_name, &self.endpoint);
+                let mut variables = Vec::from(libpq);
+                variables.push(("DATABASE_URL", self.uri().into()));
+                variables
+            }
         }
     }
 }
 
-/// RFC 3986 section 2.3.
-fn percent_encoded(text: &str) -> String {
-    let mut encoded = String::new();
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-            encoded.push(char::from(byte));
-        } else {
-            let _ = write!(encoded, "%{byte:02X}");
+/// A connection URI of PostgreSQL's, with any of the schemes that its drivers have.
+pub(super) fn postgres_uri(
+    scheme: &str,
+    user: &str,
+    database: &str,
+    endpoint: &Endpoint,
+) -> String {
+    let (user, database) = (escaped(user), escaped(database));
+    match endpoint {
+        Endpoint::Tcp(address) => {
+            format!("{scheme}://{user}@{address}/{database}?sslmode=disable")
+        }
+        Endpoint::Unix { dir, port } => {
+            let dir = escaped(&dir.to_string_lossy());
+            format!("{scheme}://{user}@/{database}?host={dir}&port={port}&sslmode=disable")
         }
     }
-    encoded
 }
 
 /// Quoted where libpq wants it to be.

@@ -2,7 +2,6 @@
 
 use std::ffi::{OsStr, OsString};
 
-use super::Login;
 use crate::tunnel::Endpoint;
 
 /// libpq's variables that say how the person likes things, not where to go or as whom.
@@ -56,7 +55,12 @@ pub fn leads_astray(name: &OsStr) -> bool {
 }
 
 /// For everything that is made with libpq, and for the drivers that read its variables.
-pub(super) fn libpq(login: &Login, endpoint: &Endpoint) -> [(&'static str, OsString); 7] {
+pub(super) fn libpq(
+    user: &str,
+    database: &str,
+    application_name: &str,
+    endpoint: &Endpoint,
+) -> [(&'static str, OsString); 7] {
     let (host, port) = match endpoint {
         Endpoint::Unix { dir, port } => (dir.into(), *port),
         Endpoint::Tcp(address) => (address.ip().to_string().into(), address.port()),
@@ -64,9 +68,9 @@ pub(super) fn libpq(login: &Login, endpoint: &Endpoint) -> [(&'static str, OsStr
     [
         ("PGHOST", host),
         ("PGPORT", port.to_string().into()),
-        ("PGUSER", login.user.clone().into()),
-        ("PGDATABASE", login.database.clone().into()),
-        ("PGAPPNAME", login.application_name.clone().into()),
+        ("PGUSER", user.into()),
+        ("PGDATABASE", database.into()),
+        ("PGAPPNAME", application_name.into()),
         // The way to the tunnel does not leave this machine; the tunnel encrypts the rest.
         ("PGSSLMODE", "disable".into()),
         ("PGGSSENCMODE", "disable".into()),

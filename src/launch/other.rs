@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 
+use super::coordinates::postgres_uri;
 use super::mysql::socket_file;
 use super::{Dialect, Login};
 use crate::tunnel::Endpoint;
@@ -10,28 +11,22 @@ use crate::tunnel::Endpoint;
 ///
 /// For PostgreSQL as in <https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-CONNSTRING-URIS>.
 pub fn url(dialect: Dialect, login: &Login, endpoint: &Endpoint) -> String {
+    let scheme = dialect.scheme();
+    if dialect == Dialect::Postgres {
+        return postgres_uri(scheme, &login.user, &login.database, endpoint);
+    }
     let user = escaped(&login.user);
     let database = escaped(&login.database);
-    let scheme = dialect.scheme();
-    match (endpoint, dialect) {
-        (Endpoint::Unix { dir, port }, Dialect::Postgres) => {
-            let dir = escaped(&dir.to_string_lossy());
-            format!("{scheme}://{user}@/{database}?host={dir}&port={port}&sslmode=disable")
-        }
-        (Endpoint::Unix { .. }, _) => {
+    match endpoint {
+        Endpoint::Unix { .. } => {
             let file = socket_file(endpoint).unwrap_or_default();
             let file = escaped(&file.to_string_lossy());
             format!("{scheme}://{user}@localhost/{database}?socket={file}")
         }
-        (Endpoint::Tcp(address), Dialect::Postgres) => {
-            format!("{scheme}://{user}@{address}/{database}?sslmode=disable")
-        }
-        (Endpoint::Tcp(address), Dialect::Mysql) => {
-            format!("{scheme}://{user}@{address}/{database}")
-        }
-        (Endpoint::Tcp(address), Dialect::SqlServer) => {
+        Endpoint::Tcp(address) if dialect == Dialect::SqlServer => {
             format!("{scheme}://{user}@{address}?database={database}")
         }
+        Endpoint::Tcp(address) => format!("{scheme}://{user}@{address}/{database}"),
     }
 }
 
