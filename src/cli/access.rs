@@ -7,7 +7,7 @@ use super::named::{Candidates, NamingArgs, candidates, choose, say_note, without
 use super::on_heap;
 use super::via::ViaArgs;
 use crate::app::{App, GoogleCredentials, InstanceDialer};
-use crate::audit::Access;
+use crate::audit::{Access, Outcome};
 use crate::auth::{Claims, Session};
 use crate::catalog::{Freshness, Usage};
 use crate::cloudsql::{
@@ -18,7 +18,7 @@ use crate::config::Profile;
 use crate::error::{Error, ErrorKind, Result};
 use crate::sql::{Connection, Login, is_user_refused};
 use crate::target::DatabaseTarget;
-use crate::tunnel::Dial as _;
+use crate::tunnel::{Dial as _, Startup, Summary};
 use crate::ui::Ui;
 
 /// What a command wants to reach, and how.
@@ -292,7 +292,28 @@ async fn reach_once(
     })
 }
 
+/// For the audit, what went through a tunnel until it ended with the status `exit`.
+pub(super) fn outcome(exit: u8, summary: &Summary) -> Outcome {
+    Outcome {
+        exit,
+        connections: summary.connections,
+        refused: summary.refused,
+        bytes_up: summary.bytes_up,
+        bytes_down: summary.bytes_down,
+        backend_pids: summary.backend_pids.clone(),
+    }
+}
+
 impl Reached {
+    /// What a tunnel's connections are signed in with.
+    pub(super) fn startup(&self) -> Startup {
+        Startup {
+            user: self.login.user.clone(),
+            application_name: self.login.application_name.clone(),
+            read_only: self.login.read_only,
+        }
+    }
+
     /// Logs in once. A refusal is recorded, and said in words that lead on.
     pub(super) async fn open(&mut self, app: &App, ui: &mut Ui) -> Result<Connection<Stream>> {
         let result = match on_heap(|| self.try_open(app, ui)).await {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap_complete::engine::ArgValueCompleter;
 use tokio_util::sync::CancellationToken;
 
-use super::access::{Reached, Wanted, reach_named};
+use super::access::{Reached, Wanted, outcome, reach_named};
 use super::builtin::{self, BuiltinArgs};
 use super::complete;
 use super::named::NamingArgs;
@@ -14,11 +14,10 @@ use super::on_heap;
 use super::query::{Format, print_rows};
 use super::via::ViaArgs;
 use crate::app::{App, Chosen};
-use crate::audit::Outcome;
 use crate::cloudsql::Engine;
 use crate::error::Result;
 use crate::launch::{self, Client, Dialect, Login};
-use crate::tunnel::{Startup, Tunnel};
+use crate::tunnel::Tunnel;
 use crate::ui::Ui;
 
 /// Open a prompt on a database, as yourself
@@ -142,11 +141,7 @@ async fn start_client(
         ui.warn(warning);
     }
     let dialect = dialect(reached.target.engine.unwrap_or(Engine::Postgres));
-    let startup = Startup {
-        user: reached.login.user.clone(),
-        application_name: reached.login.application_name.clone(),
-        read_only: reached.login.read_only,
-    };
+    let startup = reached.startup();
     let tunnel = Tunnel::bind_unix(&app.paths().runtime, reached.dialer, startup)?;
     let endpoint = tunnel.endpoint();
     let login = Login {
@@ -171,15 +166,9 @@ async fn start_client(
     let status = launch::run(command, app.shutdown(), GRACE).await;
     stop.cancel();
     let summary = serving.await.expect("the tunnel's task does not panic");
-    entry.end(Outcome {
-        exit: status
-            .as_ref()
-            .map_or_else(|error| error.kind().code(), |code| *code),
-        connections: summary.connections,
-        refused: summary.refused,
-        bytes_up: summary.bytes_up,
-        bytes_down: summary.bytes_down,
-        backend_pids: summary.backend_pids,
-    })?;
+    let exit = status
+        .as_ref()
+        .map_or_else(|error| error.kind().code(), |code| *code);
+    entry.end(outcome(exit, &summary))?;
     status
 }

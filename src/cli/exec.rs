@@ -9,14 +9,14 @@ use clap_complete::engine::ArgValueCompleter;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use super::access::{Wanted, reach};
+use super::access::{Wanted, outcome, reach};
 use super::complete;
 use super::via::ViaArgs;
 use crate::app::App;
-use crate::audit::{AuditEntry, Outcome};
+use crate::audit::AuditEntry;
 use crate::error::{Error, ErrorKind, Result, ResultExt as _};
 use crate::launch::{self, Coordinates, Protocol};
-use crate::tunnel::{Place, Startup, Summary, Tunnel};
+use crate::tunnel::{Place, Summary, Tunnel};
 use crate::ui::Ui;
 
 /// Run a command with tunnels to databases, and the variables that lead clients to them
@@ -130,14 +130,7 @@ pub(crate) async fn run(args: ExecArgs, app: &App, ui: &mut Ui) -> Result<u8> {
             .serving
             .await
             .or_fail(ErrorKind::Internal, || "a tunnel's task failed")?;
-        session.entry.end(Outcome {
-            exit,
-            connections: summary.connections,
-            refused: summary.refused,
-            bytes_up: summary.bytes_up,
-            bytes_down: summary.bytes_down,
-            backend_pids: summary.backend_pids,
-        })?;
+        session.entry.end(outcome(exit, &summary))?;
     }
     status
 }
@@ -189,12 +182,8 @@ async fn open(
     };
     let mut reached = Box::pin(reach(&wanted, app, ui)).await?;
     reached.open(app, ui).await?.close().await;
+    let startup = reached.startup();
     let login = &reached.login;
-    let startup = Startup {
-        user: login.user.clone(),
-        application_name: login.application_name.clone(),
-        read_only: login.read_only,
-    };
     let place = if args.tcp {
         Place::Tcp(([127, 0, 0, 1], 0).into())
     } else {

@@ -8,7 +8,8 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::open::Opened;
-use crate::audit::{Access, AuditLog, Outcome};
+use crate::audit::{Access, AuditLog};
+use crate::cli::access::outcome;
 use crate::clock::Clock;
 use crate::control::Report;
 use crate::error::{ErrorKind, Result, ResultExt as _};
@@ -118,18 +119,12 @@ pub(super) async fn serve(
         .await
         .or_fail(ErrorKind::Internal, || "the recording task failed")?;
     let by_signal = ends.all.is_cancelled();
-    entry.end(Outcome {
-        exit: if by_signal {
-            ends.shutdown.error().kind().code()
-        } else {
-            0
-        },
-        connections: summary.connections,
-        refused: summary.refused,
-        bytes_up: summary.bytes_up,
-        bytes_down: summary.bytes_down,
-        backend_pids: summary.backend_pids.clone(),
-    })?;
+    let exit = if by_signal {
+        ends.shutdown.error().kind().code()
+    } else {
+        0
+    };
+    entry.end(outcome(exit, &summary))?;
     // Whoever waits for the end learns of it only now.
     drop(control);
     let why = if by_signal {

@@ -16,7 +16,7 @@ use crate::cli::via::ViaArgs;
 use crate::control::{Claim, Control, Open, PortRange, Remembered, Report, key, open_tunnels};
 use crate::error::{ErrorKind, Result, ResultExt as _};
 use crate::private_dir;
-use crate::tunnel::{Place, Reading, Startup, Stranger, Tunnel};
+use crate::tunnel::{Place, Reading, Stranger, Tunnel};
 use crate::ui::Ui;
 
 /// A tunnel that is ready: the database has let somebody in, and the local end listens.
@@ -125,12 +125,7 @@ async fn try_to_open(
         Remembered::new(&app.paths().state).remember_log(&key, &reached.target.name, log)?;
     }
     let (to, strangers) = mpsc::channel(STRANGERS);
-    let startup = Startup {
-        user: reached.login.user.clone(),
-        application_name: reached.login.application_name.clone(),
-        read_only: reached.login.read_only,
-    };
-    let tunnel = Tunnel::bind(&place, Arc::clone(&reached.dialer), startup)?
+    let tunnel = Tunnel::bind(&place, Arc::clone(&reached.dialer), reached.startup())?
         .at_most(options.max_connections.into())
         .telling_of_strangers(to);
     let entry = app.audit().begin(access.clone())?;
