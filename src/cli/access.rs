@@ -3,8 +3,9 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use futures_util::future::LocalBoxFuture;
+
 use super::named::{Candidates, NamingArgs, candidates, choose, say_note, without_alias};
-use super::on_heap;
 use super::via::ViaArgs;
 use crate::app::{App, GoogleCredentials, InstanceDialer};
 use crate::audit::{Access, Outcome};
@@ -129,15 +130,12 @@ pub(super) async fn reach_named(
     ui: &mut Ui,
 ) -> Result<Reached> {
     let mut again = None;
-    let first = reach_once(wanted, naming, naming.freshness(), &mut again, app, ui);
-    match Box::pin(first).await {
+    match reach_once(wanted, naming, naming.freshness(), &mut again, app, ui).await {
         Err(error) if error.kind() == ErrorKind::NotFound => match again {
             Some(again) => {
                 tracing::info!(%error, "asks Backstage anew: what is kept may be out of date");
                 let wanted = again.wanted();
-                let mut none = None;
-                let second = reach_once(&wanted, naming, Freshness::Refresh, &mut none, app, ui);
-                Box::pin(second).await
+                reach_once(&wanted, naming, Freshness::Refresh, &mut None, app, ui).await
             }
             None => Err(error),
         },
@@ -146,8 +144,20 @@ pub(super) async fn reach_named(
     }
 }
 
-/// Large, so whoever awaits it boxes it. `again` is set when the name was found in what is kept.
-async fn reach_once(
+/// `again` is set when the name was found in what is kept. The steps make a large future, so it is on the heap: no caller
+/// has to see to that.
+fn reach_once<'a>(
+    wanted: &'a Wanted<'a>,
+    naming: &'a NamingArgs,
+    freshness: Freshness,
+    again: &'a mut Option<Again>,
+    app: &'a App,
+    ui: &'a mut Ui,
+) -> LocalBoxFuture<'a, Result<Reached>> {
+    Box::pin(take_the_steps(wanted, naming, freshness, again, app, ui))
+}
+
+async fn take_the_steps(
     wanted: &Wanted<'_>,
     naming: &NamingArgs,
     freshness: Freshness,
@@ -316,10 +326,9 @@ impl Reached {
 
     /// Logs in once. A refusal is recorded, and said in words that lead on.
     pub(super) async fn open(&mut self, app: &App, ui: &mut Ui) -> Result<Connection<Stream>> {
-        let result = match on_heap(|| self.try_open(app, ui)).await {
+        let result = match self.try_open(app, ui).await {
             Err(error)
-                if error.kind() == ErrorKind::NotFound
-                    && on_heap(|| self.find_again(app, ui)).await? =>
+                if error.kind() == ErrorKind::NotFound && self.find_again(app, ui).await? =>
             {
                 self.try_open(app, ui).await
             }
@@ -348,10 +357,8 @@ impl Reached {
         };
         tracing::info!("asks Backstage anew: what is kept may be out of date");
         let wanted = again.wanted();
-        let mut none = None;
         let naming = &again.naming;
-        let finding = reach_once(&wanted, naming, Freshness::Refresh, &mut none, app, ui);
-        let found = Box::pin(finding).await?;
+        let found = reach_once(&wanted, naming, Freshness::Refresh, &mut None, app, ui).await?;
         if found.instance == self.instance {
             return Ok(false);
         }
@@ -361,14 +368,20 @@ impl Reached {
         Ok(true)
     }
 
-    async fn try_open(&mut self, app: &App, ui: &Ui) -> Result<Connection<Stream>> {
-        let result = self.log_in(app, ui).await;
-        // In TLS 1.3 a certificate is refused after the handshake, when nothing but the log-in shows it.
-        if result.is_err() && self.dialer.was_refused() {
-            tracing::info!("the instance refused the certificate: once more, with a new one");
-            return self.log_in(app, ui).await;
-        }
-        result
+    fn try_open<'a>(
+        &'a mut self,
+        app: &'a App,
+        ui: &'a Ui,
+    ) -> LocalBoxFuture<'a, Result<Connection<Stream>>> {
+        Box::pin(async {
+            let result = self.log_in(app, ui).await;
+            // In TLS 1.3 a certificate is refused after the handshake, when nothing but the log-in shows it.
+            if result.is_err() && self.dialer.was_refused() {
+                tracing::info!("the instance refused the certificate: once more, with a new one");
+                return self.log_in(app, ui).await;
+            }
+            result
+        })
     }
 
     async fn log_in(&mut self, app: &App, ui: &Ui) -> Result<Connection<Stream>> {

@@ -10,7 +10,6 @@ use super::access::{Reached, Wanted, outcome, reach_named};
 use super::builtin::{self, BuiltinArgs};
 use super::complete;
 use super::named::NamingArgs;
-use super::on_heap;
 use super::query::{Format, print_rows};
 use super::via::ViaArgs;
 use crate::app::{App, Chosen};
@@ -91,7 +90,7 @@ pub(crate) async fn run(args: ConnectArgs, app: &App, ui: &mut Ui) -> Result<u8>
         reason: args.reason.as_deref(),
         command: "connect",
     };
-    let mut reached = on_heap(|| reach_named(&wanted, &args.naming, app, ui)).await?;
+    let mut reached = reach_named(&wanted, &args.naming, app, ui).await?;
     if args.dry_run {
         let access = &reached.access;
         ui.print(&format!(
@@ -100,18 +99,16 @@ pub(crate) async fn run(args: ConnectArgs, app: &App, ui: &mut Ui) -> Result<u8>
         ))?;
         return Ok(0);
     }
-    let connection = on_heap(|| reached.open(app, ui)).await?;
+    let connection = reached.open(app, ui).await?;
     match (args.command, client) {
         (Some(sql), _) => {
-            on_heap(|| print_rows(connection, sql.as_str(), Format::Table, reached, app, ui)).await
+            print_rows(connection, sql.as_str(), Format::Table, reached, app, ui).await
         }
-        (None, Some(With::Builtin(args))) => {
-            on_heap(|| builtin::run(args, connection, reached, app, ui)).await
-        }
+        (None, Some(With::Builtin(args))) => builtin::run(args, connection, reached, app, ui).await,
         (None, Some(With::Program(client))) => {
             // The probe's session must be over: an instance may allow only one.
             connection.close().await;
-            on_heap(|| start_client(client, &args.client_args, reached, app, ui)).await
+            start_client(client, &args.client_args, reached, app, ui).await
         }
         (None, None) => unreachable!("without a command there is a client"),
     }

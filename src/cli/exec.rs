@@ -103,7 +103,7 @@ pub(crate) async fn run(args: ExecArgs, app: &App, ui: &mut Ui) -> Result<u8> {
     let _stop_when_dropped = stop.clone().drop_guard();
     let mut sessions = Vec::new();
     for (name, prefix) in args.names.iter().zip(prefixes) {
-        sessions.push(Box::pin(open(name, prefix, &args, &stop, app, ui)).await?);
+        sessions.push(open(name, prefix, &args, &stop, app, ui).await?);
     }
     let mut command = Command::new(&args.command[0]);
     command.args(&args.command[1..]);
@@ -180,7 +180,7 @@ async fn open(
         command: "exec",
         via: &args.via,
     };
-    let mut reached = Box::pin(reach(&wanted, app, ui)).await?;
+    let mut reached = reach(&wanted, app, ui).await?;
     reached.open(app, ui).await?.close().await;
     let startup = reached.startup();
     let login = &reached.login;

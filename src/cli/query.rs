@@ -12,7 +12,6 @@ use clap_complete::engine::ArgValueCompleter;
 use super::access::{Reached, Wanted, reach_named};
 use super::complete;
 use super::named::NamingArgs;
-use super::on_heap;
 use super::via::ViaArgs;
 use crate::app::App;
 use crate::audit::Outcome;
@@ -130,26 +129,26 @@ pub(crate) async fn run(args: QueryArgs, app: &App, ui: &mut Ui) -> Result<u8> {
         command: "query",
     };
     let first = wanted(&args.name);
-    let mut reached = on_heap(|| reach_named(&first, &args.naming, app, ui)).await?;
+    let mut reached = reach_named(&first, &args.naming, app, ui).await?;
     reached.login.statement_timeout = args.timeout;
     if !args.on.is_empty() {
         // All names are known before anything runs: a wrong one is a mistake, and not one database's failure.
         let mut all = vec![(args.name.as_str(), reached)];
         for name in &args.on {
             let next = wanted(name);
-            let mut reached = on_heap(|| reach_named(&next, &args.naming, app, ui)).await?;
+            let mut reached = reach_named(&next, &args.naming, app, ui).await?;
             reached.login.statement_timeout = args.timeout;
             all.push((name.as_str(), reached));
         }
         let parallel = usize::from(args.parallel);
-        return on_heap(|| many::run(all, &bound, args.output, parallel, app, ui)).await;
+        return many::run(all, &bound, args.output, parallel, app, ui).await;
     }
-    let connection = on_heap(|| reached.open(app, ui)).await?;
+    let connection = reached.open(app, ui).await?;
     let statement = Statement {
         sql: &bound.sql,
         values: &bound.values,
     };
-    on_heap(|| print_rows(connection, statement, args.output, reached, app, ui)).await
+    print_rows(connection, statement, args.output, reached, app, ui).await
 }
 
 /// Runs a statement, prints its rows as they come, and records it.

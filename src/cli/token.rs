@@ -46,7 +46,7 @@ pub(crate) async fn run(args: TokenArgs, app: &App, ui: &mut Ui) -> Result<u8> {
         command: "token",
         via: &ViaArgs::default(),
     };
-    let reached = Box::pin(reach(&wanted, app, ui)).await?;
+    let reached = reach(&wanted, app, ui).await?;
     let asking = reached.credentials.access_token(Scope::Login);
     let token = match app.shutdown().or_interrupted(asking).await {
         Ok(token) => token,

@@ -98,7 +98,7 @@ pub(super) async fn start(
     ui: &mut Ui,
 ) -> Result<u8> {
     let mut failed = None;
-    for result in Box::pin(open_with_word(specs, options, http, app, ui)).await? {
+    for result in open_with_word(specs, options, http, app, ui).await? {
         match result {
             Ok(ready) => tell_ready(&ready, ui)?,
             Err(error) => {
@@ -118,7 +118,7 @@ pub(super) async fn open(
     app: &App,
     ui: &mut Ui,
 ) -> Result<Vec<Result<Report>>> {
-    let results = Box::pin(open_with_word(specs, options, http, app, ui)).await?;
+    let results = open_with_word(specs, options, http, app, ui).await?;
     Ok(results
         .into_iter()
         .map(|result| result.map(|ready| *ready.report))
@@ -140,7 +140,7 @@ async fn open_with_word(
             .hint("leave out --detach, or keep it elsewhere: --store file"));
     }
     let session = app.session(&profile)?;
-    Box::pin(signed_in(&session, app, &profile, ui)).await?;
+    signed_in(&session, app, &profile, ui).await?;
 
     let log = log_for(specs, &app.paths().state)?;
     let mut child = spawn(specs, options, http, profile.name.as_str(), &log, app)?;

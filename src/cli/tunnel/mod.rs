@@ -126,17 +126,10 @@ pub(crate) async fn tunnel(args: TunnelArgs, app: &App, ui: &mut Ui) -> Result<u
             .hint("leave out one of them"));
     }
     if args.detach {
-        Box::pin(background::start(
-            &args.names,
-            &args.options,
-            args.http,
-            app,
-            ui,
-        ))
-        .await
+        background::start(&args.names, &args.options, args.http, app, ui).await
     } else {
         // Boxed, here and below: one future with all steps in it is too large for the main thread's stack.
-        Box::pin(run::run(args, app, ui)).await
+        run::run(args, app, ui).await
     }
 }
 
@@ -174,14 +167,7 @@ pub(crate) async fn ensure(
         open::require_alike(&report, options, None)?;
         return Ok(report);
     }
-    let opened = Box::pin(background::open(
-        &[Spec::named(name)],
-        options,
-        None,
-        app,
-        ui,
-    ))
-    .await?;
+    let opened = background::open(&[Spec::named(name)], options, None, app, ui).await?;
     let report = opened.into_iter().next();
     let report = report.ok_or_else(|| ErrorKind::Internal.error("nothing was opened"))??;
     ui.status(&format!(

@@ -59,7 +59,7 @@ pub(super) async fn open(
 ) -> Result<Attempt> {
     let mut wait = FIRST_WAIT;
     loop {
-        let error = match Box::pin(try_to_open(spec, options, log, app, ui)).await {
+        let error = match try_to_open(spec, options, log, app, ui).await {
             Err(error) => error,
             attempt => return attempt,
         };
@@ -101,7 +101,7 @@ async fn try_to_open(
         // The profile's: a tunnel is used by programs that know nothing of the way.
         via: &ViaArgs::default(),
     };
-    let mut reached = Box::pin(reach(&wanted, app, ui)).await?;
+    let mut reached = reach(&wanted, app, ui).await?;
     let access = reached.access.clone();
     let what = access.entity.as_ref().unwrap_or(&access.instance);
     let key = key(&[&access.profile, what, &access.database]);
@@ -117,7 +117,7 @@ async fn try_to_open(
         return Ok(Attempt::AlreadyOpen(Box::new(open.report)));
     };
     // Proven before anybody is told that it is ready.
-    Box::pin(reached.open(app, ui)).await?.close().await;
+    reached.open(app, ui).await?.close().await;
     // It may be open for hours: then no connection waits for a new certificate.
     reached.dialer.refresh_ahead();
     let (place, notice) = place(spec, options, &reached, &key, app)?;

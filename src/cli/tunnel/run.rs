@@ -49,7 +49,7 @@ pub(super) async fn run(args: TunnelArgs, app: &App, ui: &mut Ui) -> Result<u8> 
     let mut serving = JoinSet::new();
     let mut failed: Option<u8> = None;
     for spec in &args.names {
-        let opening = Box::pin(open(spec, &args.options, log, app, ui));
+        let opening = open(spec, &args.options, log, app, ui);
         let attempt = tokio::select! {
             biased;
             () = all.cancelled() => Err(app.shutdown().error()),
