@@ -114,36 +114,30 @@ impl FaultBox {
     /// What is wrong for one request to the catalog, which uses up one of
     /// [`catalog_status_times`](Faults::catalog_status_times).
     pub(super) fn for_catalog_request(&self) -> Faults {
-        let mut faults = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut now = faults.clone();
-        match &mut faults.catalog_status_times {
-            Some(0) => now.catalog_status = None,
-            Some(times) => *times -= 1,
-            None => {}
-        }
-        now
+        self.using_up(|faults| (&mut faults.catalog_status, &mut faults.catalog_status_times))
     }
 
     /// What is wrong for one request to the SQL Admin API, which uses up one of
     /// [`admin_status_times`](Faults::admin_status_times).
     pub(super) fn for_admin_request(&self) -> Faults {
-        let mut faults = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut now = faults.clone();
-        match &mut faults.admin_status_times {
-            Some(0) => now.admin_status = None,
-            Some(times) => *times -= 1,
-            None => {}
-        }
-        now
+        self.using_up(|faults| (&mut faults.admin_status, &mut faults.admin_status_times))
     }
 
     /// What is wrong for one connection at a door, which uses up one of
     /// [`door_drops_times`](Faults::door_drops_times).
     pub(super) fn for_connection(&self) -> Faults {
+        self.using_up(|faults| (&mut faults.door_drops, &mut faults.door_drops_times))
+    }
+
+    /// What is wrong this time, where a fault happens only so many times; without a number it does each time.
+    fn using_up<T>(
+        &self,
+        counted: impl Fn(&mut Faults) -> (&mut Option<T>, &mut Option<u32>),
+    ) -> Faults {
         let mut faults = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let mut now = faults.clone();
-        match &mut faults.door_drops_times {
-            Some(0) => now.door_drops = None,
+        match counted(&mut faults).1 {
+            Some(0) => *counted(&mut now).0 = None,
             Some(times) => *times -= 1,
             None => {}
         }
