@@ -199,12 +199,13 @@ async fn take_the_steps(
         .await?;
     timings.add("catalog", start);
     let (target, domain) = match found {
-        Candidates::Instance(target, domain) => (target, domain),
-        Candidates::Entities(found, conventions) => {
+        Candidates::Instance(target, domain) => (*target, domain),
+        Candidates::Entities(found, directory) => {
+            let conventions = directory.conventions();
             let found = choose(
                 wanted.name,
                 found,
-                &conventions,
+                conventions,
                 wanted.command,
                 app,
                 &profile,
@@ -224,7 +225,7 @@ async fn take_the_steps(
                 *again = Some(Again::new(wanted, naming, entity));
             }
             (
-                DatabaseTarget::from_entity(&found.value, &conventions)?,
+                DatabaseTarget::from_entity(&found.value, conventions)?,
                 None,
             )
         }

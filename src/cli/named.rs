@@ -9,9 +9,9 @@ use super::complete;
 use super::freshness::FreshnessArgs;
 use super::ls::Row;
 use super::pick;
-use crate::app::App;
+use crate::app::{App, CatalogTokens};
 use crate::auth::{Claims, Session};
-use crate::catalog::{Conventions, Dated, Entity, FindOptions, Freshness, ambiguous};
+use crate::catalog::{Conventions, Dated, Directory, Entity, FindOptions, Freshness, ambiguous};
 use crate::cloudsql::{CredentialSource as _, Destination, DomainName, InstanceDnsName, Scope};
 use crate::config::Profile;
 use crate::error::{ErrorKind, Result};
@@ -69,9 +69,9 @@ impl NamingArgs {
 #[derive(Debug)]
 pub(super) enum Candidates {
     /// An instance that was named directly, perhaps by a domain name that leads to it; the catalog was not asked.
-    Instance(DatabaseTarget, Option<DomainName>),
-    /// Entities of the catalog, at least one.
-    Entities(Dated<Vec<Entity>>, Conventions),
+    Instance(Box<DatabaseTarget>, Option<DomainName>),
+    /// Entities of the catalog, at least one, and the catalog they are in.
+    Entities(Dated<Vec<Entity>>, Box<Directory<CatalogTokens>>),
 }
 
 /// What a name stands for, if it is an alias. Says so when the alias is a project's: whoever wrote the repository may have
@@ -100,12 +100,14 @@ pub(super) async fn candidates(
     session: &Session,
 ) -> Result<Candidates> {
     if let Some(target) = named_directly(name, app, profile, session).await? {
-        return Ok(Candidates::Instance(target, None));
+        return Ok(Candidates::Instance(Box::new(target), None));
     }
     let mut unanswered = None;
     if let Ok(domain) = name.parse::<DomainName>() {
         match named_by_domain(&domain, app, profile, session).await {
-            Ok(Some(target)) => return Ok(Candidates::Instance(target, Some(domain))),
+            Ok(Some(target)) => {
+                return Ok(Candidates::Instance(Box::new(target), Some(domain)));
+            }
             Ok(None) => {}
             // The catalog may have it, whatever ails the DNS.
             Err(error) if error.kind() == ErrorKind::Unavailable => unanswered = Some(error),
@@ -119,7 +121,7 @@ pub(super) async fn candidates(
         }
         (found, _) => found?,
     };
-    Ok(Candidates::Entities(found, directory.conventions().clone()))
+    Ok(Candidates::Entities(found, Box::new(directory)))
 }
 
 /// The instance that somebody named without the catalog: by its connection name, or by its DNS name, for which Google is

@@ -11,9 +11,9 @@ use super::complete;
 use super::ls::{Link, Row, age, last_signed_in, short};
 use super::named::{Candidates, NamingArgs, candidates, choose, say_note, without_alias};
 use super::yaml;
-use crate::app::App;
-use crate::auth::{LoginPrompt as _, Session};
-use crate::catalog::{Conventions, Dated, Entity, Freshness};
+use crate::app::{App, CatalogTokens};
+use crate::auth::LoginPrompt as _;
+use crate::catalog::{CatalogClient, Conventions, Dated, Entity, EntityRef, Freshness};
 use crate::cloudsql::{Engine, database_user};
 use crate::config::Profile;
 use crate::error::{Error, ErrorKind, Result, ResultExt as _, printable};
@@ -49,8 +49,8 @@ pub(crate) async fn run(args: ShowArgs, app: &App, ui: &mut Ui) -> Result<u8> {
     let found = ui
         .wait("asking Backstage", app.shutdown().or_interrupted(looking))
         .await?;
-    let (found, conventions) = match found {
-        Candidates::Entities(found, conventions) => (found, conventions),
+    let (found, directory) = match found {
+        Candidates::Entities(found, directory) => (found, directory),
         Candidates::Instance(target, _) => {
             return Err(ErrorKind::Usage
                 .error(format!(
@@ -61,10 +61,11 @@ pub(crate) async fn run(args: ShowArgs, app: &App, ui: &mut Ui) -> Result<u8> {
                 .hint(format!("bsql connect {}", printable(&args.name))));
         }
     };
-    let found = choose(&args.name, found, &conventions, "show", app, &profile, ui).await?;
+    let conventions = directory.conventions();
+    let found = choose(&args.name, found, conventions, "show", app, &profile, ui).await?;
     say_note(&found, freshness, ui);
     let person = claims.email.as_deref().unwrap_or(&claims.subject);
-    let mut shown = Shown::new(&found.value, &conventions, &profile, person);
+    let mut shown = Shown::new(&found.value, conventions, &profile, person);
     if args.web {
         return open_page(&shown, ui);
     }
@@ -73,7 +74,7 @@ pub(crate) async fn run(args: ShowArgs, app: &App, ui: &mut Ui) -> Result<u8> {
         .owner()
         .filter(|_| freshness != Freshness::Offline)
     {
-        shown.owner_title = title_of(&owner, app, &profile, &session, ui).await;
+        shown.owner_title = title_of(&owner, directory.client(), app, ui).await;
     }
     match args.output {
         OutputOne::Json => {
@@ -116,13 +117,11 @@ fn open_page(shown: &Shown, ui: &mut Ui) -> Result<u8> {
 
 /// The owner's title and address, which are only worth one request, and no failure.
 async fn title_of(
-    owner: &crate::catalog::EntityRef,
+    owner: &EntityRef,
+    catalog: &CatalogClient<CatalogTokens>,
     app: &App,
-    profile: &Profile,
-    session: &Session,
     ui: &Ui,
 ) -> Option<String> {
-    let catalog = app.catalog(profile, session).ok()?;
     let asking = app.shutdown().or_interrupted(catalog.by_name(owner));
     let entity = ui
         .wait("asking Backstage for the owner", asking)
