@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock::Clock;
 use crate::error::{ErrorKind, Result, ResultExt as _};
+use crate::hex;
 use crate::private_dir;
 
 /// The `prev` of the first line.
@@ -105,17 +106,9 @@ impl Record {
     fn sealed(mut self) -> Self {
         self.hash = String::new();
         let line = serde_json::to_vec(&self).expect("a record is plain data");
-        self.hash = hex(ring::digest::digest(&ring::digest::SHA256, &line).as_ref());
+        self.hash = hex::encode(ring::digest::digest(&ring::digest::SHA256, &line).as_ref());
         self
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        write!(text, "{byte:02x}").expect("writing to a String does not fail");
-        text
-    })
 }
 
 /// The log.

@@ -28,6 +28,7 @@ pub mod config;
 #[cfg(unix)]
 pub mod control;
 pub mod error;
+pub mod hex;
 pub mod http;
 pub mod launch;
 pub mod lint;

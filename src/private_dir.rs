@@ -5,6 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::error::{ErrorKind, Result, ResultExt as _};
+use crate::hex;
 
 /// `sun_path` on macOS and the BSDs, with the final NUL. Linux has 108; one limit for all keeps paths portable.
 pub const LONGEST_SOCKET: usize = 104;
@@ -92,17 +93,7 @@ fn require_no_link(dir: &Path) -> Result<()> {
 fn short(runtime_dir: &Path) -> PathBuf {
     let bytes = runtime_dir.as_os_str().as_encoded_bytes();
     let hash = ring::digest::digest(&ring::digest::SHA256, bytes);
-    Path::new("/tmp").join(format!("bsql-{}", hex(&hash.as_ref()[..6])))
-}
-
-/// Bytes as part of a file's name.
-pub fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
+    Path::new("/tmp").join(format!("bsql-{}", hex::encode(&hash.as_ref()[..6])))
 }
 
 /// Fails when `socket` is a path that the system would not take.

@@ -10,6 +10,7 @@ use ring::digest::{SHA256, digest};
 use super::private_file;
 use super::store::{StoreKey, TokenStore};
 use crate::error::{ErrorKind, Result, ResultExt as _};
+use crate::hex;
 use crate::secret::Secret;
 
 /// The texts beside one session. Called on a thread that may block.
@@ -43,11 +44,7 @@ impl Beside {
 /// The file for a text. Its name says nothing about the company.
 pub(super) fn path(directory: &Path, key: &StoreKey, name: &str, extension: &str) -> PathBuf {
     let name = digest(&SHA256, name.as_bytes());
-    let name = name.as_ref()[..16]
-        .iter()
-        .fold(String::with_capacity(32), |name, byte| {
-            name + &format!("{byte:02x}")
-        });
+    let name = hex::encode(&name.as_ref()[..16]);
     directory.join(format!("{}.{name}.{extension}", key.file_name()))
 }
 

@@ -21,6 +21,7 @@ use super::store::{StoreKey, TokenStore};
 use super::token::TokenSet;
 use super::{beside, private_file};
 use crate::error::{Error, ErrorKind, Result, ResultExt as _, printable};
+use crate::hex;
 use crate::secret::Secret;
 
 /// The extension of what is kept beside a session.
@@ -83,12 +84,7 @@ impl KeyringStore {
     fn account(&self, key: &StoreKey) -> String {
         let mut name = key.file_name();
         name.push_str(&self.directory.to_string_lossy());
-        digest(&SHA256, name.as_bytes())
-            .as_ref()
-            .iter()
-            .fold(String::with_capacity(64), |name, byte| {
-                name + &format!("{byte:02x}")
-            })
+        hex::encode(digest(&SHA256, name.as_bytes()).as_ref())
     }
 
     /// Does something with the session's entry. None when there is no such entry.

@@ -7,6 +7,7 @@ use ring::digest::{Context, SHA256};
 
 use super::token::TokenSet;
 use crate::error::Result;
+use crate::hex;
 use crate::secret::Secret;
 
 /// Which session: everything that changes what the tokens are belongs here.
@@ -35,8 +36,6 @@ impl StoreKey {
 
     /// A name for files and keyring entries: 64 hexadecimal digits. Says nothing about the company.
     pub fn file_name(&self) -> String {
-        use std::fmt::Write as _;
-
         let mut hash = Context::new(&SHA256);
         let parts = [&self.issuer, &self.client_id];
         for part in parts.into_iter().chain(&self.scopes) {
@@ -44,11 +43,7 @@ impl StoreKey {
             hash.update(&part.len().to_be_bytes());
             hash.update(part.as_bytes());
         }
-        let mut name = String::with_capacity(64);
-        for byte in hash.finish().as_ref() {
-            write!(name, "{byte:02x}").expect("a String takes everything");
-        }
-        name
+        hex::encode(hash.finish().as_ref())
     }
 }
 

@@ -12,12 +12,13 @@ use tokio_util::task::TaskTracker;
 
 use super::{Ask, LOCK, LONGEST_LINE, PATIENCE, Report, SOCKET};
 use crate::error::{ErrorKind, Result, ResultExt as _};
+use crate::hex;
 use crate::private_dir;
 
 /// What a database is known by: short, and the same each time for the same `parts`.
 pub fn key(parts: &[&str]) -> String {
     let hash = ring::digest::digest(&ring::digest::SHA256, parts.join("\0").as_bytes());
-    private_dir::hex(&hash.as_ref()[..6])
+    hex::encode(&hash.as_ref()[..6])
 }
 
 /// The right to have the tunnel of a key, until this is dropped or the process ends.

@@ -9,6 +9,7 @@ use ring::digest::{SHA256, digest};
 use serde_json::{Value, json};
 
 use super::finding::{Finding, RULES};
+use crate::hex;
 
 const SCHEMA: &str = "https://json.schemastore.org/sarif-2.1.0.json";
 const ABOUT: &str = "https://backstage.io/docs/features/software-catalog/descriptor-format";
@@ -77,11 +78,7 @@ fn fingerprint(finding: &Finding) -> String {
     let about = finding.entity.as_deref().unwrap_or_default();
     let text = [finding.rule.id, &finding.file, about, &finding.message].join("\n");
     let digest = digest(&SHA256, text.as_bytes());
-    let mut hex = String::new();
-    for byte in &digest.as_ref()[..FINGERPRINT_BYTES] {
-        let _ = write!(hex, "{byte:02x}");
-    }
-    hex
+    hex::encode(&digest.as_ref()[..FINGERPRINT_BYTES])
 }
 
 /// Relative to the repository's root, where the command is run in CI.

@@ -3,7 +3,6 @@
 //!
 //! The keys are P-256 where Google's are RSA: no client can tell from the outside, and they cost nothing to make.
 
-use std::fmt::Write as _;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
@@ -14,6 +13,8 @@ use rcgen::{
 };
 use ring::rand::{SecureRandom as _, SystemRandom};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
+
+use crate::hex;
 
 /// Google gives the authorities of an instance ten years.
 const AUTHORITY_LIFE: SignedDuration = SignedDuration::from_hours(24 * 3652);
@@ -178,14 +179,6 @@ fn random() -> [u8; 16] {
     bytes
 }
 
-/// In lower case.
-pub(super) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
-}
-
 fn new_key() -> KeyPair {
     KeyPair::generate().expect("the system has randomness")
 }
@@ -210,9 +203,10 @@ fn params(common_name: &str, now: Timestamp, not_after: Timestamp) -> Certificat
 fn authority_params(common_name: &str, now: Timestamp, not_after: Timestamp) -> CertificateParams {
     let mut params = params(common_name, now, not_after);
     // As Cloud SQL does, so that authorities of the same name are told apart.
-    params
-        .distinguished_name
-        .push(DnType::CustomDnType(DN_QUALIFIER.to_vec()), hex(&random()));
+    params.distinguished_name.push(
+        DnType::CustomDnType(DN_QUALIFIER.to_vec()),
+        hex::encode(&random()),
+    );
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
     params

@@ -6,11 +6,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// What each part may import of the crate. A part is a folder or a file directly below `src`.
-const IMPORTS: [(&str, &[&str]); 26] = [
+const IMPORTS: [(&str, &[&str]); 27] = [
     // The floor.
     ("error", &[]),
     ("secret", &[]),
-    ("private_dir", &["error"]),
+    ("hex", &[]),
+    ("private_dir", &["error", "hex"]),
     ("private_file", &[]),
     ("clock", &[]),
     ("buffers", &[]),
@@ -46,6 +47,7 @@ const IMPORTS: [(&str, &[&str]); 26] = [
         "control",
         &[
             "error",
+            "hex",
             "private_dir",
             "tunnel::Endpoint",
             "tunnel::{Endpoint, Reading}",
@@ -54,7 +56,7 @@ const IMPORTS: [(&str, &[&str]); 26] = [
     ("config", FLOOR),
     // Joints.
     ("target", &["error", "catalog", "cloudsql"]),
-    ("lint", &["error", "catalog", "cloudsql", "target"]),
+    ("lint", &["error", "hex", "catalog", "cloudsql", "target"]),
     ("audit", FLOOR),
     ("ui", &["error", "auth", "sql"]),
     (
@@ -85,6 +87,7 @@ const FLOOR: &[&str] = &[
     "private_file",
     "refresh",
     "buffers",
+    "hex",
 ];
 const EVERYTHING_BELOW: &[&str] = &[
     "error", "secret", "clock", "shutdown", "http", "refresh", "auth", "catalog", "cloudsql",

@@ -12,6 +12,7 @@ use std::time::{Duration, SystemTime};
 use tempfile::NamedTempFile;
 
 use crate::clock::Clock;
+use crate::hex;
 use crate::private_dir;
 use crate::private_file;
 
@@ -270,13 +271,5 @@ pub(super) fn fingerprint(parts: &[&str]) -> String {
         context.update(&(part.len() as u64).to_be_bytes());
         context.update(part.as_bytes());
     }
-    let digest = context.finish();
-    digest.as_ref()[..8]
-        .iter()
-        .fold(String::new(), |hex, byte| {
-            use std::fmt::Write as _;
-            let mut hex = hex;
-            let _ = write!(hex, "{byte:02x}");
-            hex
-        })
+    hex::encode(&context.finish().as_ref()[..8])
 }

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::refs::canonical;
 use super::search::SearchRow;
-use crate::sandbox::pki::hex;
+use crate::hex;
 
 /// An entity and its rows in the search index.
 #[derive(Debug)]
@@ -130,13 +130,13 @@ fn fill_in(entity: &mut Value) -> Result<String, String> {
     metadata["annotations"]["backstage.io/managed-by-location"] = json!(location);
     metadata["annotations"]["backstage.io/managed-by-origin-location"] = json!(location);
     let etag = digest(&SHA1_FOR_LEGACY_USE_ONLY, entity.to_string().as_bytes());
-    entity["metadata"]["etag"] = json!(hex(etag.as_ref()));
+    entity["metadata"]["etag"] = json!(hex::encode(etag.as_ref()));
     Ok(reference)
 }
 
 /// A UUID (RFC 9562 version 8) that stays the same from run to run.
 fn uid(reference: &str) -> String {
-    let hex = hex(&digest(&SHA256, reference.as_bytes()).as_ref()[..16]);
+    let hex = hex::encode(&digest(&SHA256, reference.as_bytes()).as_ref()[..16]);
     format!(
         "{}-{}-8{}-a{}-{}",
         &hex[..8],

@@ -17,6 +17,7 @@ use super::principals::{self, BUILT_IN_USERS, UserType};
 use super::refusal::ApiError;
 use super::tokens::{CLOUD_PLATFORM, Grant, SQL_ADMIN, SQL_LOGIN};
 use crate::clock::Clock;
+use crate::hex;
 use crate::sandbox::instance::{ServedInstance, Server};
 use crate::sandbox::pki;
 
@@ -141,7 +142,7 @@ fn server_ca_cert(served: &ServedInstance, server: &Server) -> Value {
         "commonName": "C=US,O=Google\\, Inc,CN=Google Cloud SQL Server CA",
         "createTime": rfc3339(server.created_at),
         "expirationTime": rfc3339(server.ca.not_after()),
-        "sha1Fingerprint": pki::hex(digest.as_ref()),
+        "sha1Fingerprint": hex::encode(digest.as_ref()),
         "instance": served.instance.name,
     })
 }

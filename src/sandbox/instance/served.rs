@@ -12,10 +12,11 @@ use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::{RootCertStore, ServerConfig};
 
 use crate::error::{ErrorKind, Result, ResultExt as _};
+use crate::hex;
 use crate::sandbox::company::Instance;
 use crate::sandbox::faults::Faults;
 use crate::sandbox::google::tokens::Grant;
-use crate::sandbox::pki::{Authority, ClientCertificate, hex};
+use crate::sandbox::pki::{Authority, ClientCertificate};
 
 /// Who signs server certificates.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -281,7 +282,7 @@ fn provider() -> Arc<CryptoProvider> {
 fn dns_name(instance: &Instance) -> String {
     let label = |of: &str, length: usize| -> String {
         let digest = ring::digest::digest(&ring::digest::SHA256, of.as_bytes());
-        hex(digest.as_ref())[..length].to_owned()
+        hex::encode(digest.as_ref())[..length].to_owned()
     };
     let Instance {
         project,
