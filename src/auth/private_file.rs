@@ -1,7 +1,7 @@
 //! Files that only the user can read, replaced as a whole.
 
-use std::fs::{self, File};
-use std::io::{self, ErrorKind as IoErrorKind, Read as _, Write as _};
+use std::fs;
+use std::io::{self, ErrorKind as IoErrorKind, Read as _};
 use std::path::Path;
 use std::time::SystemTime;
 
@@ -44,24 +44,28 @@ pub(super) fn written(path: &Path) -> Option<SystemTime> {
     fs::symlink_metadata(path).ok()?.modified().ok()
 }
 
-/// Writes the file, mode 0600, in place of the one that may be there. When it returns, it survives a crash.
+/// Writes the file, mode 0600, in place of the one that may be there. When it returns, it survives a crash: a rotated
+/// refresh token that is lost ends the session.
 pub(super) fn write(path: &Path, bytes: &[u8]) -> Result<()> {
-    write_as(path, bytes, true)
+    write_as(path, bytes, private_file::replace_durably)
 }
 
 /// The same for what can be had again: a crash may lose it, and nobody waits for the disk.
 pub(super) fn write_dispensable(path: &Path, bytes: &[u8]) -> Result<()> {
-    write_as(path, bytes, false)
+    write_as(path, bytes, private_file::replace)
 }
 
-fn write_as(path: &Path, bytes: &[u8], durable: bool) -> Result<()> {
+fn write_as(
+    path: &Path,
+    bytes: &[u8],
+    replace: impl FnOnce(&Path, &[u8]) -> io::Result<()>,
+) -> Result<()> {
     let cannot_keep = || format!("cannot keep the session in `{}`", path.display());
     let directory = path
         .parent()
         .ok_or_else(|| ErrorKind::Internal.error(cannot_keep()))?;
     make_directory(directory)?;
-    // Renaming replaces a link or a file of wider mode that may be there, it does not write through it.
-    replace(directory, path, bytes, durable).or_fail(ErrorKind::CannotCreate, cannot_keep)
+    replace(path, bytes).or_fail(ErrorKind::CannotCreate, cannot_keep)
 }
 
 /// Deletes the file, if it is there.
@@ -82,33 +86,6 @@ fn unsafe_file(path: &Path, why: &str) -> crate::error::Error {
             path.display()
         ))
         .hint("sign in again to replace it: bsql login")
-}
-
-fn replace(directory: &Path, path: &Path, bytes: &[u8], durable: bool) -> io::Result<()> {
-    // Made with mode 0600, and deleted if anything fails.
-    let mut file = tempfile::Builder::new()
-        .prefix(".")
-        .tempfile_in(directory)?;
-    file.write_all(bytes)?;
-    if durable {
-        file.as_file().sync_all()?;
-    }
-    file.persist(path).map_err(|error| error.error)?;
-    if durable {
-        sync_directory(directory)?;
-    }
-    Ok(())
-}
-
-/// The rename itself must survive a crash: a rotated refresh token that is lost ends the session.
-#[cfg(unix)]
-fn sync_directory(directory: &Path) -> io::Result<()> {
-    File::open(directory)?.sync_all()
-}
-
-#[cfg(not(unix))]
-fn sync_directory(_directory: &Path) -> io::Result<()> {
-    Ok(())
 }
 
 fn is_symlink(path: &Path) -> bool {

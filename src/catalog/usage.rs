@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::{self, Write as _};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use super::entity::EntityRef;
 use crate::clock::Clock;
 use crate::private_dir;
+use crate::private_file;
 
 const FILE: &str = "usage.json";
 const VERSION: u32 = 1;
@@ -132,15 +133,11 @@ impl Usage {
     fn write(&self, contents: &Contents) -> io::Result<()> {
         let dir = self.file.parent().unwrap_or(Path::new("."));
         private_dir::create(dir)?;
-        // Mode 0600, and renamed when it is whole.
-        let mut file = tempfile::NamedTempFile::new_in(dir)?;
         let contents = Contents {
             version: VERSION,
             profiles: contents.profiles.clone(),
         };
-        file.write_all(&serde_json::to_vec(&contents)?)?;
-        file.persist(&self.file)?;
-        Ok(())
+        private_file::replace(&self.file, &serde_json::to_vec(&contents)?)
     }
 }
 

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::fs::{self, File};
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
@@ -11,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, ErrorKind, Result, ResultExt as _};
 use crate::private_dir;
+use crate::private_file;
 
 /// The ports that tunnels are given.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -183,10 +183,8 @@ impl Remembered {
         let result = change(&mut databases)?;
         if databases != before {
             let write = || -> anyhow::Result<()> {
-                let mut file = tempfile::NamedTempFile::new_in(dir)?;
-                file.write_all(&serde_json::to_vec_pretty(&databases)?)?;
-                file.persist(&self.path)?;
-                Ok(())
+                let text = serde_json::to_vec_pretty(&databases)?;
+                Ok(private_file::replace(&self.path, &text)?)
             };
             write().or_fail(ErrorKind::CannotCreate, failed)?;
         }

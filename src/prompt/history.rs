@@ -7,6 +7,7 @@ use std::io::{self, BufRead as _, BufReader, Write as _};
 use std::path::{Path, PathBuf};
 
 use crate::private_dir;
+use crate::private_file;
 
 /// Statements that are remembered.
 pub(super) const MOST: usize = 1_000;
@@ -80,20 +81,14 @@ impl History {
         options.append(true).create(true);
         #[cfg(unix)]
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        let line = serde_json::Value::from(statement).to_string() + "\n";
+        let line = line(statement);
         // One write, so that two prompts do not mix their lines.
         options.open(&self.file)?.write_all(line.as_bytes())
     }
 
     fn rewrite(&self, statements: &[String]) -> io::Result<()> {
-        let dir = self.file.parent().unwrap_or(Path::new("."));
-        // For this user only from the start.
-        let mut file = tempfile::NamedTempFile::new_in(dir)?;
-        for statement in statements {
-            writeln!(file, "{}", serde_json::Value::from(statement.as_str()))?;
-        }
-        file.persist(&self.file)?;
-        Ok(())
+        let lines: String = statements.iter().map(|statement| line(statement)).collect();
+        private_file::replace(&self.file, lines.as_bytes())
     }
 
     fn warning(&mut self, error: &io::Error) -> Option<String> {
@@ -130,6 +125,11 @@ fn file_name(name: &str) -> String {
     };
     let name: String = name.chars().map(harmless).take(LONGEST_NAME).collect();
     format!("{}.jsonl", name.trim_start_matches('.'))
+}
+
+/// A statement as the file has it: on one line, whatever it holds.
+fn line(statement: &str) -> String {
+    serde_json::Value::from(statement).to_string() + "\n"
 }
 
 #[cfg(test)]

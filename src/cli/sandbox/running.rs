@@ -1,11 +1,11 @@
 //! The sandbox that runs on this machine for this user: what `up` leaves for `down` and `status` to find it.
 
 use std::fs::{self, File, TryLockError};
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use crate::error::{ErrorKind, Result, ResultExt as _};
 use crate::http::{Answer, HttpClient};
+use crate::private_file;
 use crate::sandbox::{Control, Status};
 
 /// How to reach the running sandbox: it is asked, and never signalled by a process id that may be somebody else's now.
@@ -40,10 +40,7 @@ impl Running {
     pub(super) fn save(control: &Control, state: &Path) -> Result<()> {
         let file = Self::file(state);
         let write = || -> anyhow::Result<()> {
-            let mut temporary = tempfile::NamedTempFile::new_in(Self::dir(state))?; // Mode 0600 from the start.
-            temporary.write_all(serde_json::to_string(control)?.as_bytes())?;
-            temporary.persist(&file)?;
-            Ok(())
+            Ok(private_file::replace(&file, &serde_json::to_vec(control)?)?)
         };
         write().or_fail(ErrorKind::CannotCreate, || {
             format!("cannot write `{}`", file.display())
