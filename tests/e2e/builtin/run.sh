@@ -2,30 +2,13 @@
 # A person at bsql's own prompt, in tmux: editing, history, paging, cancelling, transactions, a resized window, and a disk
 # that is full.
 set -euo pipefail
-dir=$(mktemp -d)
-export BSQL_CONFIG=$dir/config.toml BSQL_STATE_DIR=$dir/state BSQL_CACHE_DIR=$dir/cache BSQL_RUNTIME_DIR=$dir/run
-export TMUX_TMPDIR=$dir TERM=xterm-256color
+. "$(dirname "$0")/../person.sh"
+export TERM=xterm-256color
 unset PAGER PSQL_PAGER LESS EDITOR VISUAL PSQL_EDITOR NO_COLOR
-cleanup() {
-  tmux kill-server 2>/dev/null || true
-  "$BSQL" sandbox down 2>/dev/null || true
-  rm -rf "$dir"
-}
-trap cleanup EXIT
-fail() { echo "$*" >&2; exit 1; }
 
 "$BSQL" sandbox up --detach --auto-approve
 "$BSQL" login --no-browser --flow device
 
-screen() { tmux capture-pane -p -t bsql "$@"; }
-# Waits until the screen shows a line that matches; 20 s are for machines that are busy.
-shows() {
-  for _ in $(seq 200); do screen | grep -Eq -- "$1" && return; sleep 0.1; done
-  screen >&2; fail "the screen never showed: $1"
-}
-# A semicolon at the end would end tmux's own command.
-type_() { tmux send-keys -t bsql -l "$(sed 's/;$/\\;/' <<<"$1")"; }
-enter() { type_ "$1"; tmux send-keys -t bsql Enter; }
 clear_() { tmux send-keys -t bsql C-l; sleep 0.2; }
 # The shell knows no Ctrl-L.
 clear_shell() { enter clear; sleep 0.3; }

@@ -1,16 +1,10 @@
 #!/usr/bin/env bash
 # The real pgcli at a terminal, in a virtual environment of its own; PGCLI names one that is there already.
 set -euo pipefail
-dir=$(mktemp -d)
-export BSQL_CONFIG=$dir/config.toml BSQL_STATE_DIR=$dir/state BSQL_CACHE_DIR=$dir/cache BSQL_RUNTIME_DIR=$dir/run
-export TMUX_TMPDIR=$dir HOME=$dir TERM=xterm-256color
-cleanup() {
-  tmux kill-server 2>/dev/null || true
-  "$BSQL" sandbox down 2>/dev/null || true
-  rm -rf "$dir"
-}
-trap cleanup EXIT
-fail() { echo "$*" >&2; exit 1; }
+. "$(dirname "$0")/../person.sh"
+export HOME=$dir TERM=xterm-256color
+# pgcli takes its time to start.
+patience=300
 
 pgcli=${PGCLI:-$dir/venv/bin/pgcli}
 if [ ! -x "$pgcli" ]; then
@@ -20,12 +14,7 @@ fi
 "$BSQL" sandbox up --detach --auto-approve
 "$BSQL" login --no-browser --flow device
 
-screen() { tmux capture-pane -p -t bsql; }
-shows() {
-  for _ in $(seq 300); do screen | grep -Eq -- "$1" && return; sleep 0.1; done
-  screen >&2; fail "the screen never showed: $1"
-}
-enter() { tmux send-keys -t bsql -l "$(sed 's/;$/\\;/' <<<"$1")"; sleep 0.3; tmux send-keys -t bsql Enter; }
+enter() { type_ "$1"; sleep 0.3; tmux send-keys -t bsql Enter; }
 
 tmux new-session -d -s bsql -x 120 -y 40 "sh"
 enter "PS1='shell> '"

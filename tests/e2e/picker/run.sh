@@ -1,33 +1,16 @@
 #!/usr/bin/env bash
 # Bare `bsql` at a terminal: a picker in tmux, from 80x24 to 40x10, and the terminal as it was afterwards.
 set -euo pipefail
-dir=$(mktemp -d)
-export BSQL_CONFIG=$dir/config.toml BSQL_STATE_DIR=$dir/state BSQL_CACHE_DIR=$dir/cache BSQL_RUNTIME_DIR=$dir/run
-export TMUX_TMPDIR=$dir
-cleanup() {
-  tmux kill-server 2>/dev/null || true
-  "$BSQL" sandbox down 2>/dev/null || true
-  rm -rf "$dir"
-}
-trap cleanup EXIT
-fail() { echo "$*" >&2; exit 1; }
+. "$(dirname "$0")/../person.sh"
 
 "$BSQL" sandbox up --detach --auto-approve
 "$BSQL" login --no-browser --flow device
 
-screen() { tmux capture-pane -p -t bsql; }
-# Waits until the screen shows a line that matches; 20 s are for machines that are busy.
-shows() {
-  for _ in $(seq 200); do screen | grep -Eq -- "$1" && return; sleep 0.1; done
-  screen >&2; fail "the screen never showed: $1"
-}
 hides() {
   for _ in $(seq 200); do screen | grep -Eq -- "$1" || return 0; sleep 0.1; done
   screen >&2; fail "the screen still showed: $1"
 }
 keys() { tmux send-keys -t bsql "$@"; }
-typed() { tmux send-keys -t bsql -l "$1"; }
-enter() { typed "$1"; keys Enter; }
 
 tmux new-session -d -s bsql -x 80 -y 24 "sh"
 enter "PS1='shell> '; bsql=$BSQL; clear"
@@ -42,7 +25,7 @@ screen | head -1 | grep -q '4/4$' || { screen >&2; fail "the first line is not w
 tmux capture-pane -p -e -t bsql | grep -q $'\e\[[0-9;]*31mproduction' || fail "production is not red"
 
 # Typing narrows, Ctrl-U widens, arrows and Ctrl-N, Ctrl-P, End and Home move.
-typed paystag
+type_ paystag
 shows '^> paystag +1/4$'
 shows '▌ payments-staging'
 keys C-u
@@ -54,7 +37,7 @@ keys C-p;   shows '▌ ledger-production'
 keys End;   shows '▌ payments-staging'
 keys Home;  shows '▌ ledger-production'
 keys PageDown; shows '▌ payments-staging'
-typed zzz;  shows 'nothing here is like `zzz`'
+type_ zzz;  shows 'nothing here is like `zzz`'
 keys Enter; shows 'nothing here is like `zzz`'
 keys C-w;   shows '4/4$'
 keys C-r;   shows 'of ada and payments · asked just now'
@@ -91,7 +74,7 @@ shows '^0 stdout'
 # Enter connects, and what was used comes first next time.
 enter 'clear; $bsql'
 shows '▌ ledger-production'
-typed 'payments staging'
+type_ 'payments staging'
 shows '▌ payments-staging'
 keys Enter
 shows 'payments-staging=>'
@@ -106,7 +89,7 @@ shows 'left=0'
 # Several databases of a name are a choice, too.
 enter 'clear; $bsql show inventory | head -1; echo left=$?'
 shows '`inventory` could be any of these'
-typed warehouse
+type_ warehouse
 shows '▌ warehouse/inventory'
 keys Enter
 shows 'entity +resource:warehouse/inventory'

@@ -1,31 +1,13 @@
 #!/usr/bin/env bash
 # A person at a terminal: the sandbox in the background, a sign-in, the list, and psql's prompt in tmux.
 set -euo pipefail
-dir=$(mktemp -d)
-export BSQL_CONFIG=$dir/config.toml BSQL_STATE_DIR=$dir/state BSQL_CACHE_DIR=$dir/cache BSQL_RUNTIME_DIR=$dir/run
-export TMUX_TMPDIR=$dir
-cleanup() {
-  tmux kill-server 2>/dev/null || true
-  "$BSQL" sandbox down 2>/dev/null || true
-  rm -rf "$dir"
-}
-trap cleanup EXIT
-fail() { echo "$*" >&2; exit 1; }
+. "$(dirname "$0")/../person.sh"
 
 "$BSQL" sandbox up --detach --auto-approve
 "$BSQL" sandbox status
 "$BSQL" login --no-browser --flow device
 "$BSQL" ls | tee "$dir/ls"
 grep -q '^payments-staging ' "$dir/ls"
-
-screen() { tmux capture-pane -p -t bsql; }
-# Waits until the screen shows a line that matches; 20 s are for machines that are busy.
-shows() {
-  for _ in $(seq 200); do screen | grep -Eq -- "$1" && return; sleep 0.1; done
-  screen >&2; fail "the screen never showed: $1"
-}
-# A semicolon at the end would end tmux's own command.
-enter() { tmux send-keys -t bsql -l "$(sed 's/;$/\\;/' <<<"$1")"; tmux send-keys -t bsql Enter; }
 
 tmux new-session -d -s bsql -x 120 -y 40 "sh"
 enter "PS1='shell> '"
