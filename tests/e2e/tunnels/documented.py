@@ -12,6 +12,8 @@ def steady(text):
     """Ports, process numbers, times and the widths of their columns differ."""
     text = re.sub(r"\b\d{4,7}\b", "N", text)
     text = re.sub(r"\b\d+ s\b", "T", text)
+    # A process number behind the time that it has been up, which may be short.
+    text = re.sub(r"\bT +\d+$", "T N", text, flags=re.M)
     return re.sub(r" +", " ", text).replace(" \n", "\n")
 
 
