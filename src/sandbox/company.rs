@@ -70,7 +70,27 @@ pub struct Instance {
     pub data: &'static str,
 }
 
+/// What runs on an instance.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Engine {
+    /// PostgreSQL.
+    Postgres,
+    /// MySQL.
+    MySql,
+    /// Microsoft SQL Server.
+    SqlServer,
+}
+
 impl Instance {
+    /// By its version.
+    pub fn engine(&self) -> Engine {
+        match self.database_version {
+            version if version.starts_with("MYSQL") => Engine::MySql,
+            version if version.starts_with("SQLSERVER") => Engine::SqlServer,
+            _ => Engine::Postgres,
+        }
+    }
+
     /// `project:region:instance`.
     pub fn connection_name(&self) -> String {
         format!("{}:{}:{}", self.project, self.region, self.name)
@@ -82,7 +102,7 @@ const BRUNO: &str = PEOPLE[1].email;
 const CHLOE: &str = PEOPLE[2].email;
 
 /// Every instance. Ada may reach orders in staging but has no database user there: the most common refusal of all.
-pub const INSTANCES: [Instance; 6] = [
+pub const INSTANCES: [Instance; 8] = [
     Instance {
         project: "acme-staging",
         region: "europe-west1",
@@ -142,6 +162,26 @@ pub const INSTANCES: [Instance; 6] = [
         clients: &[ADA, CHLOE],
         iam_users: &[ADA, CHLOE],
         data: include_str!("data/ledger.sql"),
+    },
+    Instance {
+        project: "acme-staging",
+        region: "europe-west1",
+        name: "storefront",
+        database_version: "MYSQL_8_0",
+        database: "storefront",
+        clients: &[ADA, CHLOE],
+        iam_users: &[ADA, CHLOE],
+        data: include_str!("data/storefront.sql"),
+    },
+    Instance {
+        project: "acme-staging",
+        region: "europe-west1",
+        name: "warehouse",
+        database_version: "SQLSERVER_2022_STANDARD",
+        database: "warehouse",
+        clients: &[ADA, CHLOE],
+        iam_users: &[],
+        data: "",
     },
 ];
 

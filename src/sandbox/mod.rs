@@ -11,12 +11,17 @@ pub mod company;
 mod control;
 pub mod faults;
 mod google;
+#[cfg(unix)]
+mod home;
 mod http;
 mod idp;
 mod instance;
+mod mysql;
 mod pki;
 mod postgres;
 mod profile;
+#[cfg(unix)]
+mod watched;
 mod world;
 
 pub use self::control::{Control, Status};

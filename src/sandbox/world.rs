@@ -17,6 +17,7 @@ use super::google::Google;
 use super::http::{self, Bound, opaque_secret};
 use super::idp::{Provider, Settings};
 use super::instance::ServedInstance;
+use super::mysql::MySql;
 use super::postgres::{Engine, EngineChoice};
 use super::profile;
 use crate::error::Result;
@@ -90,6 +91,7 @@ impl Sandbox {
     /// with [`ErrorKind::ClientMissing`](crate::error::ErrorKind::ClientMissing) when there is no PostgreSQL.
     pub async fn start(options: Options) -> Result<Self> {
         let engine = Engine::new(options.engine, options.search_path.as_deref()).await?;
+        let mysql = MySql::new(options.search_path);
         let faults = FaultBox::default();
         let stop = CancellationToken::new();
         // Whatever fails below, nothing stays behind.
@@ -119,8 +121,14 @@ impl Sandbox {
         );
 
         let described = engine.describe();
-        let google =
-            Google::start(subject_tokens, engine, faults.clone(), options.token_life).await?;
+        let google = Google::start(
+            subject_tokens,
+            engine,
+            mysql,
+            faults.clone(),
+            options.token_life,
+        )
+        .await?;
 
         let addresses = Addresses {
             issuer,

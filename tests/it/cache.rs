@@ -127,7 +127,7 @@ fn the_shell_completes_names_from_the_cache() {
         names.iter().all(|name| name.starts_with("pay")),
         "{names:?}"
     );
-    let names = offered(&env, &["connect", "ware"]);
+    let names = offered(&env, &["connect", "warehouse/"]);
     assert_eq!(names, ["warehouse/inventory"]);
     let names = offered(&env, &["connect", "resource:payments-s"]);
     assert_eq!(names, ["resource:payments-staging"]);
@@ -212,7 +212,7 @@ fn bash_completes_what_it_takes_apart() {
     for (line, expected) in [
         ("bsql conn", "connect\n"),
         ("bsql connect payments-s", "payments-staging\n"),
-        ("bsql connect ware", "warehouse/inventory\n"),
+        ("bsql connect warehouse/", "warehouse/inventory\n"),
         // Bash replaces only what is behind the last `:`, `@` or `=`.
         ("bsql connect resource:payments-s", "payments-staging\n"),
         ("bsql connect payments@st", "staging\n"),

@@ -7,6 +7,8 @@ use serde_json::{Value, json};
 
 use crate::sandbox::company::{INSTANCES, Instance};
 
+/// The first instances are PostgreSQL's, in pairs: staging, production.
+const POSTGRES_PAIRS: usize = 3;
 /// What things are called after, in the order of their numbers.
 const WORDS: [&str; 16] = [
     "invoices", "parcels", "ratings", "coupons", "returns", "carriers", "tariffs", "baskets",
@@ -36,7 +38,7 @@ pub(super) fn entities(count: usize) -> Vec<Value> {
             team(number / SERVICES_PER_TEAM)
         };
         // They come in pairs: staging, production.
-        let pair = &INSTANCES[number % (INSTANCES.len() / 2) * 2..][..2];
+        let pair = &INSTANCES[number % POSTGRES_PAIRS * 2..][..2];
         let mut needs = Vec::new();
         for (environment, instance) in ["staging", "production"].into_iter().zip(pair) {
             needs.push(format!("resource:{name}-{environment}"));

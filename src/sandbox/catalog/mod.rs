@@ -364,12 +364,12 @@ mod tests {
             ])
             .await;
         assert_eq!(names(&one).len(), 3);
-        assert_eq!(one["totalItems"], 16);
+        assert_eq!(one["totalItems"], 18);
         let cursor = one["pageInfo"]["nextCursor"].as_str().unwrap();
         let two = world
             .query(&[("cursor", cursor), ("totalItems", "exclude")])
             .await;
-        assert_eq!(names(&two).len(), 13, "the default limit");
+        assert_eq!(names(&two).len(), 15, "the default limit");
         assert_eq!(two["totalItems"], 0);
         assert!(two["items"][0]["kind"].is_string(), "whole entities");
         assert!(two["pageInfo"]["nextCursor"].is_null());
@@ -397,7 +397,12 @@ mod tests {
         let answer = world.post("entities/by-query", &query).await;
         assert_eq!(
             names(&body(&answer)),
-            ["billing-staging", "ledger-cloudsql"]
+            [
+                "billing-staging",
+                "ledger-cloudsql",
+                "storefront-staging",
+                "warehouse-staging"
+            ]
         );
         let search = json!({
             "fullTextFilter": { "term": "INVEN", "fields": ["metadata.name", "metadata.title"] },
@@ -471,10 +476,10 @@ mod tests {
         assert_eq!(
             body(&answer),
             json!({ "facets": {
-                "spec.type": [{ "value": "CloudSQL", "count": 1 }, { "value": "database", "count": 11 }],
+                "spec.type": [{ "value": "CloudSQL", "count": 1 }, { "value": "database", "count": 13 }],
                 "metadata.labels.environment": [
                     { "value": "production", "count": 4 },
-                    { "value": "staging", "count": 6 },
+                    { "value": "staging", "count": 8 },
                 ],
             }})
         );
@@ -783,7 +788,7 @@ mod tests {
             ("fields", "metadata.name"),
             ("limit", "0"),
         ];
-        assert_eq!(world.query(&everything).await["totalItems"], 3_011);
+        assert_eq!(world.query(&everything).await["totalItems"], 3_013);
         let mine = "kind=resource,relations.ownedBy=group:default/payments";
         let mine = world.query(&[("filter", mine), ("limit", "0")]).await;
         assert_eq!(

@@ -26,9 +26,11 @@ use url::Url;
 
 use self::refusal::ApiError;
 use self::tokens::{Grant, Tokens};
+use super::company::{self, Instance};
 use super::faults::FaultBox;
 use super::idp::SubjectTokens;
 use super::instance::{self, Doors, Listeners, ServedInstance};
+use super::mysql::MySql;
 use super::postgres::Engine;
 use crate::error::{ErrorKind, Result, ResultExt as _};
 
@@ -41,6 +43,7 @@ pub(in crate::sandbox) struct Google {
     url: Url,
     doors: Doors,
     engine: Engine,
+    mysql: Arc<MySql>,
     serving: TaskTracker,
     closing: DropGuard,
 }
@@ -53,8 +56,9 @@ struct Api {
     token_life: SignedDuration,
     faults: FaultBox,
     instances: Arc<[ServedInstance]>,
-    /// As the API says it, for example `POSTGRES_17`. It is the engine's, whatever the company would like.
-    database_version: String,
+    /// Of the instances with PostgreSQL, as the API says it, for example `POSTGRES_17`. It is the engine's, whatever the
+    /// company would like.
+    postgres_version: String,
 }
 
 impl Google {
@@ -65,29 +69,38 @@ impl Google {
     pub(in crate::sandbox) async fn start(
         subject_tokens: SubjectTokens,
         engine: Engine,
+        mysql: MySql,
         faults: FaultBox,
         token_life: SignedDuration,
     ) -> Result<Self> {
         let doors = instance::bind().await?;
-        Self::start_at(doors, subject_tokens, engine, faults, token_life).await
+        Self::start_at(doors, subject_tokens, engine, mysql, faults, token_life).await
     }
 
     async fn start_at(
         doors: Listeners,
         subject_tokens: SubjectTokens,
         engine: Engine,
+        mysql: MySql,
         faults: FaultBox,
         token_life: SignedDuration,
     ) -> Result<Self> {
+        let mysql = Arc::new(mysql);
         let tokens = Tokens::default();
-        let doors = Doors::open(doors, engine.clone(), tokens.clone(), faults.clone())?;
+        let doors = Doors::open(
+            doors,
+            engine.clone(),
+            Arc::clone(&mysql),
+            tokens.clone(),
+            faults.clone(),
+        )?;
         let api = Api {
             subject_tokens,
             tokens,
             token_life,
             faults,
             instances: doors.instances(),
-            database_version: format!("POSTGRES_{}", engine.major_version()),
+            postgres_version: format!("POSTGRES_{}", engine.major_version()),
         };
         let bound = async {
             let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
@@ -110,6 +123,7 @@ impl Google {
             url,
             doors,
             engine,
+            mysql,
             serving,
             closing: closing.drop_guard(),
         })
@@ -140,11 +154,18 @@ impl Google {
         drop(self.closing);
         let _ = tokio::time::timeout(STOP_TIMEOUT, self.serving.wait()).await;
         self.doors.close().await;
-        self.engine.stop().await;
+        tokio::join!(self.engine.stop(), self.mysql.stop());
     }
 }
 
 impl Api {
+    fn database_version<'a>(&'a self, instance: &'a Instance) -> &'a str {
+        match instance.engine() {
+            company::Engine::Postgres => &self.postgres_version,
+            company::Engine::MySql | company::Engine::SqlServer => instance.database_version,
+        }
+    }
+
     /// Whose request this is, if their token is for any of `scopes`.
     fn authorized(&self, headers: &HeaderMap, scopes: &[&str]) -> Result<Grant, ApiError> {
         let header = headers

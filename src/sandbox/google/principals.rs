@@ -1,6 +1,6 @@
 //! Who exists in Acme's Google Cloud, what IAM lets them do, and which database users they are.
 
-use crate::sandbox::company::{BUILT_IN_USER, Instance, PEOPLE};
+use crate::sandbox::company::{BUILT_IN_USER, Engine, Instance, PEOPLE};
 
 /// The permission to read about an instance and to connect to it (roles/cloudsql.client), and to log in with IAM
 /// (roles/cloudsql.instanceUser).
@@ -73,7 +73,7 @@ impl UserType {
 /// An IAM database user.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::sandbox) struct DatabaseUser {
-    /// The PostgreSQL role.
+    /// The PostgreSQL role, or the MySQL user.
     pub(in crate::sandbox) name: String,
     /// The mail address of the principal.
     pub(in crate::sandbox) email: &'static str,
@@ -83,18 +83,20 @@ pub(in crate::sandbox) struct DatabaseUser {
     pub(in crate::sandbox) read_only: bool,
 }
 
-/// The IAM database users of an instance.
+/// The IAM database users of an instance. SQL Server has none.
 pub(in crate::sandbox) fn database_users(instance: &Instance) -> Vec<DatabaseUser> {
-    let people = instance.iam_users.iter().map(|email| DatabaseUser {
-        name: database_user_name(email),
+    let engine = instance.engine();
+    let people = instance.iam_users.iter().map(move |email| DatabaseUser {
+        name: database_user_name(engine, email),
         email,
         user_type: UserType::Workforce,
         read_only: false,
     });
     let accounts = SERVICE_ACCOUNTS.iter();
-    let accounts = accounts.filter(|account| (account.reaches)(instance));
-    let accounts = accounts.map(|account| DatabaseUser {
-        name: database_user_name(account.email),
+    let accounts =
+        accounts.filter(|account| engine != Engine::SqlServer && (account.reaches)(instance));
+    let accounts = accounts.map(move |account| DatabaseUser {
+        name: database_user_name(engine, account.email),
         email: account.email,
         user_type: UserType::ServiceAccount,
         read_only: account.read_only,
@@ -103,17 +105,28 @@ pub(in crate::sandbox) fn database_users(instance: &Instance) -> Vec<DatabaseUse
 }
 
 /// The PostgreSQL role of a principal: the mail address in lower case, for service accounts without the domain that they
-/// all share, since a role's name has 63 bytes at most.
-pub(in crate::sandbox) fn database_user_name(email: &str) -> String {
+/// all share, since a role's name has 63 bytes at most. In MySQL, where a user's name has 32 characters at most, it is what
+/// comes before the `@`.
+fn database_user_name(engine: Engine, email: &str) -> String {
     let email = email.to_lowercase();
+    if engine == Engine::MySql {
+        return email.split('@').next().unwrap_or_default().to_owned();
+    }
     match email.strip_suffix(".gserviceaccount.com") {
         Some(short) => short.to_owned(),
         None => email,
     }
 }
 
-/// The users with a password of every instance.
-pub(in crate::sandbox) const BUILT_IN_USERS: [&str; 2] = ["postgres", BUILT_IN_USER];
+/// The users with a password of an instance.
+pub(in crate::sandbox) fn built_in_users(instance: &Instance) -> [&'static str; 2] {
+    let administrator = match instance.engine() {
+        Engine::Postgres => "postgres",
+        Engine::MySql => "root",
+        Engine::SqlServer => "sqlserver",
+    };
+    [administrator, BUILT_IN_USER]
+}
 
 #[cfg(test)]
 mod tests {
@@ -122,11 +135,12 @@ mod tests {
 
     #[test]
     fn roles_are_named_as_cloud_sql_names_them() {
-        assert_eq!(database_user_name("Ada@Acme.example"), "ada@acme.example");
-        assert_eq!(
-            database_user_name(SERVICE_ACCOUNTS[0].email),
-            "bsql@acme-tools.iam"
-        );
+        let name = |email| database_user_name(Engine::Postgres, email);
+        assert_eq!(name("Ada@Acme.example"), "ada@acme.example");
+        assert_eq!(name(SERVICE_ACCOUNTS[0].email), "bsql@acme-tools.iam");
+        let name = |email| database_user_name(Engine::MySql, email);
+        assert_eq!(name("Ada@Acme.example"), "ada");
+        assert_eq!(name(SERVICE_ACCOUNTS[0].email), "bsql");
     }
 
     #[test]

@@ -13,11 +13,12 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::Api;
-use super::principals::{self, BUILT_IN_USERS, UserType};
+use super::principals::{self, UserType};
 use super::refusal::ApiError;
 use super::tokens::{CLOUD_PLATFORM, Grant, SQL_ADMIN, SQL_LOGIN};
 use crate::clock::Clock;
 use crate::hex;
+use crate::sandbox::company::Engine;
 use crate::sandbox::instance::{ServedInstance, Server};
 use crate::sandbox::pki;
 
@@ -89,7 +90,7 @@ pub(super) async fn connect_settings(
         "kind": "sql#connectSettings",
         "region": region,
         "connectionName": format!("{project}:{region}:{name}"),
-        "databaseVersion": api.database_version,
+        "databaseVersion": api.database_version(instance),
         "backendType": "SECOND_GEN",
         "ipAddresses": addresses,
         "serverCaCert": server_ca_cert(served, &*api.server(served)?),
@@ -97,6 +98,9 @@ pub(super) async fn connect_settings(
         "pscEnabled": psc,
         "dnsNames": dns_names,
     });
+    if instance.engine() == Engine::MySql {
+        settings["mdxProtocolSupport"] = json!(["CLIENT_PROTOCOL_TYPE"]);
+    }
     if let Some(name) = &served.dns_name {
         settings["dnsName"] = name.as_str().into();
     }
@@ -162,7 +166,7 @@ pub(super) async fn instance(
         "region": region,
         "connectionName": format!("{project}:{region}:{name}"),
         "state": "RUNNABLE",
-        "databaseVersion": api.database_version,
+        "databaseVersion": api.database_version(served.instance),
         "backendType": "SECOND_GEN",
         "instanceType": "CLOUD_SQL_INSTANCE",
         "ipAddresses": [ip_address(served)],
@@ -183,13 +187,19 @@ pub(super) async fn users(
     headers: HeaderMap,
 ) -> Result<Json<Value>, ApiError> {
     let (served, _) = api.instance(&headers, &project, &name).await?;
+    // Where they may come from is a part of MySQL's accounts alone.
+    let host = match served.instance.engine() {
+        Engine::MySql => "%",
+        Engine::Postgres | Engine::SqlServer => "",
+    };
     let user = |user_name: &str, user_type: UserType| {
         json!({
-            "kind": "sql#user", "name": user_name, "host": "", "type": user_type.name(),
+            "kind": "sql#user", "name": user_name, "host": host, "type": user_type.name(),
             "instance": name, "project": project,
         })
     };
-    let built_in = BUILT_IN_USERS.map(|name| user(name, UserType::BuiltIn));
+    let built_in =
+        principals::built_in_users(served.instance).map(|name| user(name, UserType::BuiltIn));
     let iam = principals::database_users(served.instance);
     let iam = iam.iter().map(|one| {
         let mut value = user(&one.name, one.user_type);

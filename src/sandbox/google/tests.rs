@@ -2,6 +2,7 @@
 
 mod api;
 mod doors;
+mod mysql_doors;
 
 use std::sync::Arc;
 
@@ -32,6 +33,7 @@ use crate::http::HttpClient;
 use crate::sandbox::company::{self, BUILT_IN_PASSWORD, INSTANCES, Instance, WORKFORCE_PROVIDER};
 use crate::sandbox::faults::Faults;
 use crate::sandbox::idp::keys::SigningKey;
+use crate::sandbox::mysql::MySql;
 use crate::sandbox::postgres::EngineChoice;
 
 const ISSUER: &str = "http://127.0.0.1:1/";
@@ -73,9 +75,16 @@ impl World {
         let subject_tokens = SubjectTokens::new(Arc::clone(&key), ISSUER.to_owned());
         let faults = FaultBox::default();
         let life = SignedDuration::from_hours(1);
-        let google = Google::start_at(doors, subject_tokens, engine, faults.clone(), life)
-            .await
-            .unwrap();
+        let google = Google::start_at(
+            doors,
+            subject_tokens,
+            engine,
+            MySql::new(None),
+            faults.clone(),
+            life,
+        )
+        .await
+        .unwrap();
         Some(Self {
             google,
             key,

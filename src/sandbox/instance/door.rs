@@ -1,4 +1,4 @@
-//! One connection at a door: TLS, PostgreSQL's opening, the log-in, then bytes both ways.
+//! One connection at a door: TLS, the protocol's opening, the log-in, then bytes both ways.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,13 +14,16 @@ use x509_parser::prelude::{FromDer as _, X509Certificate};
 
 use super::bind::Listeners;
 use super::login::{Verdict, judge, judge_password};
+use super::mysql_wire;
 use super::served::ServedInstance;
 use super::startup::{ASK_PASSWORD, Opening, Refusal, Startup, read_opening, read_password};
+use super::{mysql, tds};
 use crate::clock::Clock;
 use crate::error::{ErrorKind, Result, ResultExt as _};
-use crate::sandbox::company::INSTANCES;
+use crate::sandbox::company::{self, INSTANCES};
 use crate::sandbox::faults::{DropPoint, FaultBox};
 use crate::sandbox::google::tokens::{Grant, Tokens};
+use crate::sandbox::mysql::MySql;
 use crate::sandbox::postgres::{Engine, NoSession, Session};
 
 /// For TLS and the log-in together: PostgreSQL's `authentication_timeout`.
@@ -46,6 +49,7 @@ pub(in crate::sandbox) struct Doors {
 struct Door {
     instances: Arc<[ServedInstance]>,
     engine: Engine,
+    mysql: Arc<MySql>,
     tokens: Tokens,
     faults: FaultBox,
     tasks: TaskTracker,
@@ -57,6 +61,7 @@ impl Doors {
     pub(in crate::sandbox) fn open(
         listeners: Listeners,
         engine: Engine,
+        mysql: Arc<MySql>,
         tokens: Tokens,
         faults: FaultBox,
     ) -> Result<Self> {
@@ -80,6 +85,7 @@ impl Doors {
         let door = Arc::new(Door {
             instances: Arc::clone(&instances),
             engine,
+            mysql,
             tokens,
             faults,
             tasks: tasks.clone(),
@@ -190,6 +196,53 @@ impl Door {
             return Ok(None);
         }
         let login = serial(&client).and_then(|serial| served.login(&serial));
+        match served.instance.engine() {
+            company::Engine::Postgres => self.welcome_postgres(served, client, login).await,
+            company::Engine::MySql => self.welcome_mysql(served, client, login).await,
+            company::Engine::SqlServer => {
+                tds::serve(&mut client).await?;
+                close(client).await;
+                Ok(None)
+            }
+        }
+    }
+
+    /// MySQL's server speaks first, so it is started for whoever comes.
+    async fn welcome_mysql(
+        &self,
+        served: &ServedInstance,
+        mut client: TlsStream<TcpStream>,
+        login: Option<Grant>,
+    ) -> anyhow::Result<Option<(TlsStream<TcpStream>, Session)>> {
+        let instance = served.instance;
+        let mut server = match self.mysql.connect(instance).await {
+            Ok(server) => server,
+            Err(error) => {
+                let mut said = vec![error.to_string()];
+                said.extend(error.causes());
+                said.extend(error.next_steps().iter().map(ToString::to_string));
+                let refusal = mysql_wire::Refusal::new(1105, "HY000", said.join(": "));
+                // The first packet of all.
+                mysql::refuse(&mut client, u8::MAX, &refusal).await?;
+                close(client).await;
+                return Ok(None);
+            }
+        };
+        let now = Clock::system().now();
+        let (login, tokens) = (login.as_ref(), &self.tokens);
+        if mysql::welcome(instance, login, tokens, now, &mut client, &mut server).await? {
+            return Ok(Some((client, Session::new(server))));
+        }
+        close(client).await;
+        Ok(None)
+    }
+
+    async fn welcome_postgres(
+        &self,
+        served: &ServedInstance,
+        mut client: TlsStream<TcpStream>,
+        login: Option<Grant>,
+    ) -> anyhow::Result<Option<(TlsStream<TcpStream>, Session)>> {
         let startup = loop {
             match read_opening(&mut client).await? {
                 None => return Ok(None),

@@ -13,9 +13,9 @@ use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore};
 use super::engine::{NoSession, Stream, place};
 use super::furnish::furnish;
 #[cfg(unix)]
-use super::home::Home;
 use crate::error::{ErrorKind, Result, ResultExt as _};
 use crate::sandbox::company::{INSTANCES, Instance};
+use crate::sandbox::home::Home;
 
 /// Of the PostgreSQL in pglite-oxide 0.5.
 const VERSION: &str = "17.5";

@@ -184,6 +184,14 @@ impl Engine {
 }
 
 impl Session {
+    /// With a server that serves many.
+    pub(in crate::sandbox) fn new(stream: impl Stream + 'static) -> Self {
+        Self {
+            stream: Box::new(stream),
+            turn: None,
+        }
+    }
+
     /// Ends the session when the client is gone: returns when the server is free again.
     pub(in crate::sandbox) async fn end(mut self) {
         if self.turn.is_none() {
@@ -270,7 +278,7 @@ mod tests {
     }
 
     async fn every_instance_is_furnished(engine: Engine) {
-        let [payments, _, orders, _, ledger, _] = &INSTANCES;
+        let [payments, _, orders, _, ledger, ..] = &INSTANCES;
         let count = "SELECT count(*) FROM daily_revenue WHERE gross > 0";
         let rows = ask(&engine, payments, "ada@acme.example", count).await;
         assert!(rows.unwrap()[0].parse::<u32>().unwrap() >= 8);

@@ -11,8 +11,6 @@ mod embedded;
 mod engine;
 mod furnish;
 #[cfg(unix)]
-mod home;
-#[cfg(unix)]
 mod system;
 
 pub use engine::EngineChoice;

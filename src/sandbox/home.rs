@@ -11,17 +11,17 @@ use crate::error::{ErrorKind, Result, ResultExt as _};
 const PREFIX: &str = "bsql-sandbox-";
 const LOCK: &str = ".lock";
 
-/// The system account that servers run as, because PostgreSQL refuses to run as root.
+/// The system account that servers run as, because database servers refuse to run as root.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Account {
-    pub(super) uid: u32,
-    pub(super) gid: u32,
+pub(in crate::sandbox) struct Account {
+    pub(in crate::sandbox) uid: u32,
+    pub(in crate::sandbox) gid: u32,
 }
 
 /// A directory of our own directly below the temporary directory, for two reasons: a socket's path may have 104 bytes at
 /// most on macOS, and a server that runs as another user must get there. Removed on drop.
 #[derive(Debug)]
-pub(super) struct Home {
+pub(in crate::sandbox) struct Home {
     dir: TempDir,
     /// Locked as long as the directory is in use: whoever finds it unlocked may remove the directory.
     _lock: File,
@@ -31,7 +31,7 @@ pub(super) struct Home {
 
 impl Home {
     /// Makes the directory, for `account` if others than we are to use it.
-    pub(super) fn new(account: Option<Account>) -> Result<Self> {
+    pub(in crate::sandbox) fn new(account: Option<Account>) -> Result<Self> {
         let parent = std::env::temp_dir();
         sweep(&parent);
         let make = || -> std::io::Result<(TempDir, File)> {
@@ -58,12 +58,17 @@ impl Home {
     }
 
     /// Where it is.
-    pub(super) fn path(&self) -> &Path {
+    pub(in crate::sandbox) fn path(&self) -> &Path {
         self.dir.path()
     }
 
+    /// Lets the servers' account have `path`.
+    pub(in crate::sandbox) fn give(&self, path: &Path) -> std::io::Result<()> {
+        give(path, self.account)
+    }
+
     /// Who servers are to run as, if not as we do.
-    pub(super) fn account(&self) -> Option<Account> {
+    pub(in crate::sandbox) fn account(&self) -> Option<Account> {
         self.account
     }
 }
@@ -97,7 +102,7 @@ fn sweep(parent: &Path) {
 }
 
 /// Who servers are to run as, if not as we do.
-pub(super) fn account() -> Result<Option<Account>> {
+pub(in crate::sandbox) fn account() -> Result<Option<Account>> {
     if !rustix::process::geteuid().is_root() {
         return Ok(None);
     }
@@ -108,9 +113,7 @@ pub(super) fn account() -> Result<Option<Account>> {
         .map(Some)
         .ok_or_else(|| {
             ErrorKind::CannotCreate
-                .error(
-                    "PostgreSQL does not run as root, and there is no user `postgres` or `nobody`",
-                )
+                .error("databases do not run as root, and there is no user `postgres` or `nobody`")
                 .hint("run bsql as another user")
         })
 }

@@ -1,0 +1,273 @@
+//! The door of a MySQL instance: the metadata exchange and the log-in.
+//!
+//! <https://cloud.google.com/sql/docs/mysql/iam-authentication>: with a certificate that was signed together with a login
+//! token only its principal gets in, as the database user that is called like the mail address up to the `@`. With any other
+//! certificate the login token is the password, and built-in users have passwords of their own.
+
+use std::io;
+
+use jiff::Timestamp;
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+
+use super::mysql_wire::{
+    Packet, Refusal, Response, ask_clear_password, malformed, without_encryption,
+};
+use crate::sandbox::company::{BUILT_IN_USER, Instance};
+use crate::sandbox::google::principals::{DatabaseUser, database_users, may_connect};
+use crate::sandbox::google::tokens::{Grant, SQL_LOGIN, Tokens};
+
+/// How a metadata exchange begins, either way: the signature, the length of a protocol buffer, and that.
+const MDX: &[u8; 8] = b"CSQLMDEX";
+/// `MetadataExchangeResponse { response_status_code: OK }`
+const MDX_OK: &[u8] = b"CSQLMDEX\0\0\0\x02\x08\x01";
+/// As Google's connectors.
+const MDX_LIMIT: u32 = 16 * 1024;
+
+/// What to do with somebody who wants to log in.
+#[derive(Debug, PartialEq, Eq)]
+enum Verdict {
+    /// Let them in: the certificate says who they are.
+    Welcome,
+    /// See whether they have this user's login token.
+    AskToken(DatabaseUser),
+    /// The server knows their password.
+    AskServer,
+    /// Send them away.
+    Refuse(Refusal),
+}
+
+/// Logs a client in to `server`, which has not been read from. `false` when the client was refused or has left; otherwise
+/// both are in the middle of a session, or of a log-in that is between the two of them.
+pub(super) async fn welcome(
+    instance: &Instance,
+    login: Option<&Grant>,
+    tokens: &Tokens,
+    now: Timestamp,
+    client: &mut (impl AsyncRead + AsyncWrite + Unpin),
+    server: &mut (impl AsyncRead + AsyncWrite + Unpin),
+) -> io::Result<bool> {
+    let Some(greeting) = Packet::read(server).await? else {
+        return Err(io::ErrorKind::UnexpectedEof.into());
+    };
+    let greeting = Packet {
+        body: without_encryption(greeting.body)?,
+        ..greeting
+    };
+    greeting.write(client).await?;
+    let Some(answer) = read_answer(client).await? else {
+        return Ok(false);
+    };
+    let response = Response::parse(&answer.body)?;
+    let mut number = answer.number;
+    match judge(instance, login, &response.user, now) {
+        Verdict::Welcome => {}
+        Verdict::AskServer => {
+            answer.write(server).await?;
+            return Ok(true);
+        }
+        Verdict::Refuse(refusal) => {
+            refuse(client, number, &refusal).await?;
+            return Ok(false);
+        }
+        Verdict::AskToken(user) => {
+            let body = ask_clear_password();
+            let number_of_question = number.wrapping_add(1);
+            let question = Packet {
+                number: number_of_question,
+                body,
+            };
+            question.write(client).await?;
+            let Some(password) = Packet::read(client).await? else {
+                return Ok(false);
+            };
+            number = password.number;
+            if !is_token_of(&user, instance, tokens, &password.body) {
+                refuse(client, number, &access_denied(&user.name)).await?;
+                return Ok(false);
+            }
+        }
+    }
+    let without_password = Packet {
+        number: 1,
+        body: response.without_password(),
+    };
+    without_password.write(server).await?;
+    let Some(answer) = Packet::read(server).await? else {
+        return Err(io::ErrorKind::UnexpectedEof.into());
+    };
+    let welcome = answer.is_ok();
+    // The client may have been asked for a token in between, and counts that.
+    let answer = Packet {
+        number: number.wrapping_add(1),
+        ..answer
+    };
+    answer.write(client).await?;
+    Ok(welcome)
+}
+
+/// Reads the answer to the greeting, and what connectors of Google's send before it. `None` when the client leaves.
+async fn read_answer(
+    client: &mut (impl AsyncRead + AsyncWrite + Unpin),
+) -> io::Result<Option<Packet>> {
+    let mut header = [0; 4];
+    if client.read(&mut header[..1]).await? == 0 {
+        return Ok(None);
+    }
+    client.read_exact(&mut header[1..]).await?;
+    if header != MDX[..4] {
+        return Packet::read_after(header, client).await.map(Some);
+    }
+    let mut signature = [0; 4];
+    client.read_exact(&mut signature).await?;
+    let length = client.read_u32().await?;
+    if signature != MDX[4..] || length > MDX_LIMIT {
+        return Err(malformed("a metadata exchange that is none"));
+    }
+    let mut said = vec![0; length as usize];
+    client.read_exact(&mut said).await?;
+    tracing::info!(client_protocol_type = ?client_protocol_type(&said), "metadata exchange");
+    client.write_all(MDX_OK).await?;
+    client.flush().await?;
+    Packet::read(client).await
+}
+
+/// Field 2 of `MetadataExchangeRequest`, an enumeration: what the client's own client speaks.
+fn client_protocol_type(request: &[u8]) -> Option<&'static str> {
+    let mut rest = request;
+    while let [tag, value, after @ ..] = rest {
+        match (tag, value) {
+            (0x10, 1) => return Some("TCP"),
+            (0x10, 2) => return Some("TLS"),
+            (0x10, 3) => return Some("UDS"),
+            // Texts, such as the user agent; they are short.
+            (tag, length) if tag & 7 == 2 => rest = after.get((*length).into()..)?,
+            _ => return None,
+        }
+    }
+    None
+}
+
+fn judge(instance: &Instance, login: Option<&Grant>, user: &str, now: Timestamp) -> Verdict {
+    let iam = database_users(instance)
+        .into_iter()
+        .find(|iam| iam.name == user);
+    match (iam, login) {
+        (Some(iam), Some(login)) if belongs(instance, &iam, login) && login.expires_at > now => {
+            Verdict::Welcome
+        }
+        (_, Some(_)) => Verdict::Refuse(Refusal::new(
+            1045,
+            "28000",
+            "Cloud SQL MySQL: Automatic IAM authentication via the auth-proxy requires an IAM-authenticated user. Access \
+             denied for other users.",
+        )),
+        (Some(iam), None) => Verdict::AskToken(iam),
+        (None, None) if user == BUILT_IN_USER => Verdict::AskServer,
+        (None, None) => Verdict::Refuse(access_denied(user)),
+    }
+}
+
+fn belongs(instance: &Instance, user: &DatabaseUser, grant: &Grant) -> bool {
+    user.email == grant.principal && may_connect(&grant.principal, instance)
+}
+
+/// `password` ends with a zero.
+fn is_token_of(user: &DatabaseUser, instance: &Instance, tokens: &Tokens, password: &[u8]) -> bool {
+    let token = password.strip_suffix(&[0]).unwrap_or(password);
+    let grant = std::str::from_utf8(token)
+        .ok()
+        .and_then(|token| tokens.grant(token));
+    grant.is_some_and(|grant| grant.covers(&[SQL_LOGIN]) && belongs(instance, user, &grant))
+}
+
+fn access_denied(user: &str) -> Refusal {
+    let message =
+        format!("Access denied for user '{user}'@'cloudsqlproxy~127.0.0.1' (using password: YES)");
+    Refusal::new(1045, "28000", message)
+}
+
+/// Refuses whoever has sent the packet with this number.
+pub(super) async fn refuse(
+    client: &mut (impl AsyncWrite + Unpin),
+    number: u8,
+    refusal: &Refusal,
+) -> io::Result<()> {
+    tracing::info!(%refusal.message, "refused");
+    let packet = Packet {
+        number: number.wrapping_add(1),
+        body: refusal.encode(),
+    };
+    packet.write(client).await
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::SignedDuration;
+
+    use super::*;
+    use crate::clock::Clock;
+    use crate::sandbox::company::{Engine, INSTANCES};
+
+    #[test]
+    fn a_certificate_that_logs_in_is_for_its_principal_alone() {
+        let storefront = INSTANCES
+            .iter()
+            .find(|instance| instance.engine() == Engine::MySql)
+            .unwrap();
+        let now = Clock::system().now();
+        let ada = Grant {
+            principal: "ada@acme.example".to_owned(),
+            scopes: vec![SQL_LOGIN.to_owned()],
+            expires_at: now + SignedDuration::from_mins(5),
+        };
+        let later = now + SignedDuration::from_mins(6);
+        assert_eq!(judge(storefront, Some(&ada), "ada", now), Verdict::Welcome);
+        for (user, at) in [
+            ("chloe", now),
+            ("app", now),
+            ("ada@acme.example", now),
+            ("ada", later),
+        ] {
+            let verdict = judge(storefront, Some(&ada), user, at);
+            assert!(
+                matches!(&verdict, Verdict::Refuse(refusal) if refusal.message.contains("Automatic IAM")),
+                "{user} {verdict:?}"
+            );
+        }
+        let verdict = judge(storefront, None, "ada", now);
+        assert!(matches!(verdict, Verdict::AskToken(user) if user.name == "ada"));
+        assert_eq!(judge(storefront, None, "app", now), Verdict::AskServer);
+        let refused = Verdict::Refuse(access_denied("root"));
+        assert_eq!(judge(storefront, None, "root", now), refused);
+    }
+
+    #[test]
+    fn what_connectors_say_of_their_clients() {
+        assert_eq!(client_protocol_type(b"\x10\x03"), Some("UDS"));
+        assert_eq!(client_protocol_type(b"\x0a\x02go\x10\x01"), Some("TCP"));
+        assert_eq!(client_protocol_type(b""), None);
+        assert_eq!(client_protocol_type(b"\x0a\x7fgo"), None);
+    }
+
+    #[tokio::test]
+    async fn the_exchange_is_answered_and_taken_out() {
+        let mut bytes = b"CSQLMDEX\0\0\0\x02\x10\x03".to_vec();
+        bytes.extend(b"\x01\0\0\x01x");
+        let mut client = tokio_test_stream(bytes);
+        let packet = read_answer(&mut client).await.unwrap().unwrap();
+        assert_eq!((packet.number, &packet.body[..]), (1, &b"x"[..]));
+        assert_eq!(client.into_inner().1, MDX_OK);
+
+        let mut plain = tokio_test_stream(b"\x01\0\0\x01x".to_vec());
+        assert!(read_answer(&mut plain).await.unwrap().is_some());
+        assert_eq!(plain.into_inner().1, b"");
+        let mut wrong = tokio_test_stream(b"CSQLMDEX\0\x01\0\0".to_vec());
+        assert!(read_answer(&mut wrong).await.is_err());
+    }
+
+    type Recorded = tokio::io::Join<io::Cursor<Vec<u8>>, Vec<u8>>;
+
+    fn tokio_test_stream(bytes: Vec<u8>) -> Recorded {
+        tokio::io::join(io::Cursor::new(bytes), Vec::new())
+    }
+}

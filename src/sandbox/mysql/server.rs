@@ -1,0 +1,212 @@
+//! Servers made of the MariaDB that is installed on this machine: never the one that is there already, always new ones in a
+//! private directory, without a network port.
+
+use std::ffi::{OsStr, OsString};
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::sync::OnceLock;
+
+use tokio::io::AsyncReadExt as _;
+use tokio::net::UnixStream;
+use tokio::sync::OnceCell;
+
+use super::furnish::init_file;
+use crate::error::{Error, ErrorKind, Result, ResultExt as _};
+use crate::sandbox::company::{INSTANCES, Instance};
+use crate::sandbox::home::{Home, account};
+use crate::sandbox::watched::{Watched, command, last_line};
+
+/// Where packages put `mariadbd` and `mariadb-install-db` when they are not on `PATH`.
+const PLACES: [&str; 6] = [
+    "/usr/sbin",
+    "/usr/bin",
+    "/usr/libexec",
+    "/usr/local/sbin",
+    "/opt/homebrew/opt/mariadb/bin",
+    "/usr/local/opt/mariadb/bin",
+];
+
+/// Nothing here is worth a disk's time or much memory. `--no-defaults` has to come first: what the machine's own server is
+/// told is not for this one.
+const SETTINGS: [&str; 10] = [
+    "--skip-networking",
+    "--skip-name-resolve",
+    "--character-set-server=utf8mb4",
+    "--innodb-flush-log-at-trx-commit=0",
+    "--innodb-flush-method=nosync",
+    "--innodb-buffer-pool-size=16M",
+    "--innodb-log-file-size=8M",
+    "--key-buffer-size=1M",
+    "--performance-schema=off",
+    "--max-connections=200",
+];
+
+/// One server for each MySQL instance, as they are needed.
+#[derive(Debug)]
+pub(in crate::sandbox) struct MySql {
+    /// The value of `PATH`.
+    search_path: Option<OsString>,
+    home: OnceLock<Home>,
+    servers: [OnceCell<Server>; INSTANCES.len()],
+}
+
+#[derive(Debug)]
+struct Server {
+    socket: PathBuf,
+    server: Watched,
+}
+
+/// The programs.
+#[derive(Debug)]
+struct Installation {
+    mariadbd: PathBuf,
+    install_db: PathBuf,
+}
+
+impl MySql {
+    /// Starts and looks for nothing yet. `search_path` is the value of `PATH`, which is not asked for here.
+    pub(in crate::sandbox) fn new(search_path: Option<OsString>) -> Self {
+        Self {
+            search_path,
+            home: OnceLock::new(),
+            servers: Default::default(),
+        }
+    }
+
+    /// A stream to the instance's server, which is started if need be and speaks first.
+    ///
+    /// Fails with [`ErrorKind::ClientMissing`] when no MariaDB is installed.
+    pub(in crate::sandbox) async fn connect(
+        &self,
+        instance: &'static Instance,
+    ) -> Result<UnixStream> {
+        let place = INSTANCES
+            .iter()
+            .position(|other| other.connection_name() == instance.connection_name())
+            .expect("instances come from there");
+        let server = self.servers[place]
+            .get_or_try_init(|| self.start(instance, place))
+            .await?;
+        UnixStream::connect(&server.socket)
+            .await
+            .or_fail(ErrorKind::Unavailable, || "cannot reach MariaDB")
+    }
+
+    async fn start(&self, instance: &'static Instance, place: usize) -> Result<Server> {
+        let installation = self.installation().ok_or_else(not_installed)?;
+        let home = if let Some(home) = self.home.get() {
+            home
+        } else {
+            let home = Home::new(account()?)?;
+            self.home.get_or_init(|| home)
+        };
+        let data = install(&installation, home, place).await?;
+        let file = |name: &str| home.path().join(format!("{name}-{place}"));
+        let (log, socket, init) = (file("log"), file("sock"), file("init"));
+        std::fs::write(&init, init_file(instance))
+            .and_then(|()| home.give(&init))
+            .or_fail(ErrorKind::CannotCreate, || {
+                format!("cannot write `{}`", init.display())
+            })?;
+        let option = |name: &str, path: &Path| {
+            let mut option = OsString::from(name);
+            option.push(path);
+            option
+        };
+        let paths = [
+            option("--datadir=", &data),
+            option("--socket=", &socket),
+            option("--pid-file=", &file("pid")),
+            option("--tmpdir=", home.path()),
+            option("--init-file=", &init),
+        ];
+        let mut server = vec![
+            installation.mariadbd.as_os_str(),
+            OsStr::new("--no-defaults"),
+        ];
+        server.extend(paths.iter().map(OsString::as_os_str));
+        server.extend(SETTINGS.map(OsStr::new));
+        // It answers when the file has been read.
+        let answers = || is_ready(&socket);
+        let server = Watched::start("MariaDB", &server, "TERM", home, &log, answers).await?;
+        tracing::info!(
+            project = instance.project,
+            name = instance.name,
+            "started MariaDB"
+        );
+        Ok(Server { socket, server })
+    }
+
+    fn installation(&self) -> Option<Installation> {
+        let on_path: Vec<PathBuf> = self
+            .search_path
+            .iter()
+            .flat_map(std::env::split_paths)
+            .filter(|dir| dir.is_absolute())
+            .collect();
+        let find = |program: &str| {
+            let places = PLACES.iter().map(PathBuf::from);
+            let mut found = on_path.iter().cloned().chain(places);
+            found
+                .by_ref()
+                .map(|dir| dir.join(program))
+                .find(|program| program.is_file())
+        };
+        Some(Installation {
+            mariadbd: find("mariadbd")?,
+            install_db: find("mariadb-install-db")?,
+        })
+    }
+
+    /// Stops all servers.
+    pub(in crate::sandbox) async fn stop(&self) {
+        let servers = self.servers.iter().filter_map(OnceCell::get);
+        futures_util::future::join_all(servers.map(|server| server.server.stop())).await;
+    }
+}
+
+/// Makes the system tables, which takes 1.5 s.
+async fn install(installation: &Installation, home: &Home, place: usize) -> Result<PathBuf> {
+    let data = home.path().join(format!("data-{place}"));
+    // Left behind by a start that failed.
+    let _ = std::fs::remove_dir_all(&data);
+    let mut datadir = OsString::from("--datadir=");
+    datadir.push(&data);
+    let output = command(home, &installation.install_db)
+        .env("PATH", "/usr/bin:/bin:/usr/sbin:/sbin")
+        .arg("--no-defaults")
+        .arg(datadir)
+        .args(["--auth-root-authentication-method=normal", "--skip-test-db"])
+        .args(["--skip-name-resolve", "--innodb-flush-method=nosync"])
+        .stderr(Stdio::piped())
+        .output()
+        .await
+        .or_fail(
+            ErrorKind::CannotCreate,
+            || "cannot run `mariadb-install-db`",
+        )?;
+    if output.status.success() {
+        return Ok(data);
+    }
+    let said = String::from_utf8_lossy(&output.stderr);
+    Err(ErrorKind::CannotCreate
+        .error("cannot make a MariaDB data directory for the sandbox")
+        .because(anyhow::anyhow!("{}", last_line(&said))))
+}
+
+/// Whether it greets: a packet of protocol version 10.
+async fn is_ready(socket: &Path) -> bool {
+    let greeted = async {
+        let mut stream = UnixStream::connect(socket).await?;
+        let mut start = [0; 5];
+        stream.read_exact(&mut start).await?;
+        std::io::Result::Ok(start[4] == 10)
+    };
+    greeted.await.unwrap_or(false)
+}
+
+fn not_installed() -> Error {
+    ErrorKind::ClientMissing
+        .error("there is no MariaDB for the sandbox's MySQL instance")
+        .hint("install it (for example: apt install mariadb-server)")
+}
