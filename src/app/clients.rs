@@ -5,7 +5,8 @@ use std::path::Path;
 use super::App;
 use crate::config::Settings;
 use crate::error::{Error, ErrorKind, Result};
-use crate::launch::{Client, Dialect};
+use crate::launch::Client;
+use crate::tunnel::Protocol;
 
 /// The name of bsql's own prompt, in settings and for `--client`.
 const BUILTIN: &str = "builtin";
@@ -29,17 +30,17 @@ impl App {
     pub(crate) fn client(
         &self,
         named: Option<&str>,
-        dialect: Dialect,
+        protocol: Protocol,
         database: &str,
     ) -> Result<Chosen> {
         if let Some(program) = named {
             return self.named_client(program, database);
         }
         let settings = Settings::read(&self.paths)?;
-        let programs = settings.clients(match dialect {
-            Dialect::Postgres => "postgres",
-            Dialect::Mysql => "mysql",
-            Dialect::SqlServer => "sqlserver",
+        let programs = settings.clients(match protocol {
+            Protocol::Postgres => "postgres",
+            Protocol::MySql => "mysql",
+            Protocol::SqlServer => "sqlserver",
         })?;
         let mut missing = None;
         for program in &programs {
@@ -50,8 +51,8 @@ impl App {
                 found => return found,
             }
         }
-        match (missing, dialect) {
-            (missing @ Some(_), Dialect::Postgres) => Ok(Chosen::Builtin {
+        match (missing, protocol) {
+            (missing @ Some(_), Protocol::Postgres) => Ok(Chosen::Builtin {
                 instead_of: missing,
             }),
             (Some(missing), _) => Err(missing),

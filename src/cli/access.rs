@@ -19,7 +19,7 @@ use crate::config::Profile;
 use crate::error::{Error, ErrorKind, Result};
 use crate::sql::{Connection, Login, is_user_refused};
 use crate::target::DatabaseTarget;
-use crate::tunnel::{Dial as _, Startup, Summary};
+use crate::tunnel::{Dial as _, Protocol, Startup, Summary};
 use crate::ui::Ui;
 
 /// What a command wants to reach, and how.
@@ -316,9 +316,19 @@ pub(super) fn outcome(exit: u8, summary: &Summary) -> Outcome {
 }
 
 impl Reached {
+    /// What the database speaks.
+    pub(super) fn protocol(&self) -> Protocol {
+        match self.target.engine.unwrap_or(Engine::Postgres) {
+            Engine::Postgres => Protocol::Postgres,
+            Engine::MySql => Protocol::MySql,
+            Engine::SqlServer => Protocol::SqlServer,
+        }
+    }
+
     /// What a tunnel's connections are signed in with.
     pub(super) fn startup(&self) -> Startup {
         Startup {
+            protocol: self.protocol(),
             user: self.login.user.clone(),
             application_name: self.login.application_name.clone(),
             read_only: self.login.read_only,

@@ -13,10 +13,9 @@ use super::named::NamingArgs;
 use super::query::{Format, print_rows};
 use super::via::ViaArgs;
 use crate::app::{App, Chosen};
-use crate::cloudsql::Engine;
 use crate::error::Result;
-use crate::launch::{self, Client, Dialect, Login};
-use crate::tunnel::Tunnel;
+use crate::launch::{self, Client, Login};
+use crate::tunnel::{Protocol, Tunnel};
 use crate::ui::Ui;
 
 /// Open a prompt on a database, as yourself
@@ -68,7 +67,9 @@ const GRACE: Duration = Duration::from_secs(1);
 pub(crate) async fn run(args: ConnectArgs, app: &App, ui: &mut Ui) -> Result<u8> {
     // Found out before a browser opens: nobody wants to sign in for a program that is not there.
     let client = match (&args.command, args.dry_run) {
-        (None, false) => Some(app.client(args.client.as_deref(), Dialect::Postgres, &args.name)?),
+        (None, false) => {
+            Some(app.client(args.client.as_deref(), Protocol::Postgres, &args.name)?)
+        }
         _ => None,
     };
     let client = match client {
@@ -114,15 +115,6 @@ pub(crate) async fn run(args: ConnectArgs, app: &App, ui: &mut Ui) -> Result<u8>
     }
 }
 
-/// How a client speaks to an engine.
-fn dialect(engine: Engine) -> Dialect {
-    match engine {
-        Engine::Postgres => Dialect::Postgres,
-        Engine::MySql => Dialect::Mysql,
-        Engine::SqlServer => Dialect::SqlServer,
-    }
-}
-
 async fn start_client(
     client: Client,
     client_args: &[OsString],
@@ -137,7 +129,7 @@ async fn start_client(
     if let Some(warning) = &identified.warning {
         ui.warn(warning);
     }
-    let dialect = dialect(reached.target.engine.unwrap_or(Engine::Postgres));
+    let protocol = reached.protocol();
     let startup = reached.startup();
     let tunnel = Tunnel::bind_unix(&app.paths().runtime, reached.dialer, startup)?;
     let endpoint = tunnel.endpoint();
@@ -150,7 +142,7 @@ async fn start_client(
         environment: reached.target.environment,
     };
     let command = identified.client.command(
-        dialect,
+        protocol,
         &login,
         &endpoint,
         client_args,

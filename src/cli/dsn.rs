@@ -8,7 +8,7 @@ use super::tunnel::{TunnelOptions, ensure};
 use crate::app::App;
 use crate::control::Report;
 use crate::error::Result;
-use crate::launch::{Coordinates, Protocol};
+use crate::launch::Coordinates;
 use crate::ui::Ui;
 
 /// Print a connection string of an open tunnel, else of one that is opened in the background
@@ -27,15 +27,15 @@ pub(crate) struct DsnArgs {
 /// Kinds of connection strings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum DsnFormat {
-    /// postgresql://…, as most clients take it
+    /// postgresql://…, mysql://… or sqlserver://…, as most clients take it
     Uri,
-    /// host=… port=…, as libpq takes it
+    /// Keywords and values: of libpq, of MySQL's options, of ODBC and ADO.NET
     Kv,
     /// For Java
     Jdbc,
-    /// For Python's `SQLAlchemy` with psycopg 3
+    /// For Python's `SQLAlchemy` with psycopg 3, `PyMySQL` or pyodbc
     Sqlalchemy,
-    /// For Go's pgx and lib/pq
+    /// For Go: pgx and lib/pq, go-sql-driver/mysql, go-mssqldb
     Go,
 }
 
@@ -44,7 +44,8 @@ pub(crate) async fn run(args: DsnArgs, app: &App, ui: &mut Ui) -> Result<u8> {
     let coordinates = coordinates(&report);
     let text = match args.format {
         DsnFormat::Uri => coordinates.uri(),
-        DsnFormat::Kv | DsnFormat::Go => coordinates.keywords(),
+        DsnFormat::Kv => coordinates.keywords(),
+        DsnFormat::Go => coordinates.go(),
         DsnFormat::Jdbc => coordinates.jdbc()?,
         DsnFormat::Sqlalchemy => coordinates.sqlalchemy(),
     };
@@ -52,10 +53,10 @@ pub(crate) async fn run(args: DsnArgs, app: &App, ui: &mut Ui) -> Result<u8> {
     Ok(0)
 }
 
-/// Of an open tunnel. There is one engine that tunnels speak.
+/// Of an open tunnel.
 pub(super) fn coordinates(report: &Report) -> Coordinates {
     Coordinates {
-        protocol: Protocol::Postgres,
+        protocol: report.engine,
         endpoint: report.endpoint.clone(),
         database: report.database.clone(),
         user: report.user.clone(),

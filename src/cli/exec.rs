@@ -15,7 +15,7 @@ use super::via::ViaArgs;
 use crate::app::App;
 use crate::audit::AuditEntry;
 use crate::error::{Error, ErrorKind, Result, ResultExt as _};
-use crate::launch::{self, Coordinates, Protocol};
+use crate::launch::{self, Coordinates};
 use crate::tunnel::{Place, Summary, Tunnel};
 use crate::ui::Ui;
 
@@ -182,7 +182,7 @@ async fn open(
     };
     let mut reached = reach(&wanted, app, ui).await?;
     reached.open(app, ui).await?.close().await;
-    let startup = reached.startup();
+    let (protocol, startup) = (reached.protocol(), reached.startup());
     let login = &reached.login;
     let place = if args.tcp {
         Place::Tcp(([127, 0, 0, 1], 0).into())
@@ -193,7 +193,7 @@ async fn open(
     };
     let tunnel = Tunnel::bind(&place, reached.dialer, startup)?;
     let coordinates = Coordinates {
-        protocol: Protocol::Postgres,
+        protocol,
         endpoint: tunnel.endpoint(),
         database: login.database.clone(),
         user: login.user.clone(),

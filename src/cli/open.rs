@@ -11,8 +11,8 @@ use super::tunnel::{TunnelOptions, ensure};
 use crate::app::App;
 use crate::control::Report;
 use crate::error::{ErrorKind, Result, ResultExt as _, cannot_start};
+use crate::launch::Login;
 use crate::launch::gui::{self, Connection, GuiApp, Opening};
-use crate::launch::{Dialect, Login};
 use crate::private_dir;
 use crate::tunnel::Endpoint;
 use crate::ui::Ui;
@@ -88,8 +88,7 @@ pub(crate) async fn run(args: OpenArgs, app: &App, ui: &mut Ui) -> Result<u8> {
     };
     let login = login(&report);
     let connection = Connection {
-        // There is one engine that tunnels speak.
-        dialect: Dialect::Postgres,
+        protocol: report.engine,
         login: &login,
         address,
     };

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::tunnel::{Endpoint, Reading};
+use crate::tunnel::{Endpoint, Protocol, Reading};
 
 /// An open tunnel.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -20,8 +20,8 @@ pub struct Report {
     pub profile: String,
     /// The instance connection name.
     pub instance: String,
-    /// `postgres`.
-    pub engine: String,
+    /// What the database speaks.
+    pub engine: Protocol,
     /// The database within the instance.
     pub database: String,
     /// The database user that every connection is signed in as.
@@ -71,7 +71,7 @@ pub(super) mod tests {
             entity: Some("resource:default/payments-staging".to_owned()),
             profile: "acme".to_owned(),
             instance: "acme:europe-west1:payments".to_owned(),
-            engine: "postgres".to_owned(),
+            engine: Protocol::Postgres,
             database: "payments".to_owned(),
             user: "ada@acme.example".to_owned(),
             application_name: "bsql:ada@acme.example".to_owned(),
@@ -112,6 +112,7 @@ pub(super) mod tests {
     fn it_survives_the_wire() {
         let report = report();
         let text = serde_json::to_string(&report).unwrap();
+        assert!(text.contains(r#""engine":"postgres""#), "{text}");
         assert_eq!(serde_json::from_str::<Report>(&text).unwrap(), report);
         let socket = Report {
             endpoint: Endpoint::Unix {

@@ -4,10 +4,10 @@ use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::flavour::{Dialect, Flavour};
+use super::flavour::{Flavour, clients_of};
 use super::{environment, mysql, other, programs, psql, sqlserver};
 use crate::error::{ErrorKind, Result};
-use crate::tunnel::Endpoint;
+use crate::tunnel::{Endpoint, Protocol};
 
 /// Environments whose prompt is red.
 const PRODUCTION: [&str; 2] = ["production", "prod"];
@@ -90,25 +90,25 @@ impl Client {
     ///
     /// `inherited` is bsql's own environment: what would lead a client elsewhere, and what is bsql's alone, is left out.
     ///
-    /// Fails with [`ErrorKind::Usage`](crate::error::ErrorKind::Usage) when the program does not speak `dialect`, or not
+    /// Fails with [`ErrorKind::Usage`](crate::error::ErrorKind::Usage) when the program does not speak `protocol`, or not
     /// over this kind of endpoint.
     pub fn command(
         &self,
-        dialect: Dialect,
+        protocol: Protocol,
         login: &Login,
         endpoint: &Endpoint,
         args: &[OsString],
         inherited: impl IntoIterator<Item = (OsString, OsString)>,
     ) -> Result<Command> {
-        if !self.flavour.speaks(dialect) {
+        if !self.flavour.speaks(protocol) {
             return Err(ErrorKind::Usage
                 .error(format!(
-                    "`{}` does not speak to {dialect}",
+                    "`{}` does not speak to {protocol}",
                     self.program.display()
                 ))
                 .hint(format!(
                     "use --client with one of: {}",
-                    dialect.clients().join(", ")
+                    clients_of(protocol).join(", ")
                 )));
         }
         let mut command = Command::new(&self.program);
@@ -120,7 +120,7 @@ impl Client {
                 command.env(name, value);
             }
         }
-        if dialect == Dialect::Postgres {
+        if protocol == Protocol::Postgres {
             command.envs(environment::libpq(
                 &login.user,
                 &login.database,
@@ -137,7 +137,7 @@ impl Client {
                 command.args(psql::pgcli_args(login, colour));
             }
             Flavour::Usql => {
-                command.arg(other::usql_url(dialect, login, endpoint));
+                command.arg(other::usql_url(protocol, login, endpoint));
             }
             Flavour::Mysql | Flavour::Mariadb | Flavour::Mycli => {
                 command.args(mysql::args(self.flavour, login, endpoint));
@@ -146,7 +146,7 @@ impl Client {
                 command.args(sqlserver::args(login, endpoint)?);
             }
             Flavour::Other => {
-                command.args(other::filled_in(args, dialect, login, endpoint));
+                command.args(other::filled_in(args, protocol, login, endpoint));
                 return Ok(command);
             }
         }
@@ -228,7 +228,7 @@ pub(super) mod tests {
     #[test]
     fn the_environment_leads_to_the_tunnel_and_nowhere_else() {
         let command = client(Flavour::Psql)
-            .command(Dialect::Postgres, &ada(), &socket(), &[], inherited())
+            .command(Protocol::Postgres, &ada(), &socket(), &[], inherited())
             .unwrap();
         let expected = [
             ("HOME", "/home/ada"),
@@ -256,7 +256,7 @@ pub(super) mod tests {
         let endpoint = Endpoint::Tcp("[::1]:15432".parse().unwrap());
         let command = client(Flavour::Pgcli)
             .command(
-                Dialect::Postgres,
+                Protocol::Postgres,
                 &ada(),
                 &endpoint,
                 &["--less-chatty".into()],
@@ -273,7 +273,7 @@ pub(super) mod tests {
     fn the_persons_arguments_come_last() {
         let command = client(Flavour::Psql)
             .command(
-                Dialect::Postgres,
+                Protocol::Postgres,
                 &ada(),
                 &socket(),
                 &["-c".into(), "select '{host}'".into()],
@@ -289,7 +289,7 @@ pub(super) mod tests {
     fn any_program_can_be_told_where_to_go_in_its_arguments() {
         let command = client(Flavour::Other)
             .command(
-                Dialect::Postgres,
+                Protocol::Postgres,
                 &ada(),
                 &socket(),
                 &["--dsn={url}".into(), "{database}".into()],
@@ -309,7 +309,7 @@ pub(super) mod tests {
     #[test]
     fn a_client_of_another_database_is_an_error() {
         let error = client(Flavour::Mysql)
-            .command(Dialect::Postgres, &ada(), &socket(), &[], [])
+            .command(Protocol::Postgres, &ada(), &socket(), &[], [])
             .unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Usage);
         assert_eq!(
@@ -330,7 +330,7 @@ pub(super) mod tests {
         };
         let red = |variables: Vec<(OsString, OsString)>| {
             let command = client(Flavour::Psql)
-                .command(Dialect::Postgres, &production, &socket(), &[], variables)
+                .command(Protocol::Postgres, &production, &socket(), &[], variables)
                 .unwrap();
             args(&command)[0].contains("%033[")
         };

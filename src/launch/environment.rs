@@ -2,6 +2,7 @@
 
 use std::ffi::{OsStr, OsString};
 
+use super::coordinates::host_and_port;
 use crate::tunnel::Endpoint;
 
 /// libpq's variables that say how the person likes things, not where to go or as whom.
@@ -61,10 +62,7 @@ pub(super) fn libpq(
     application_name: &str,
     endpoint: &Endpoint,
 ) -> [(&'static str, OsString); 7] {
-    let (host, port) = match endpoint {
-        Endpoint::Unix { dir, port } => (dir.into(), *port),
-        Endpoint::Tcp(address) => (address.ip().to_string().into(), address.port()),
-    };
+    let (host, port) = host_and_port(endpoint);
     [
         ("PGHOST", host),
         ("PGPORT", port.to_string().into()),

@@ -1,54 +1,22 @@
 //! What kind of program a client is: by its name, and where names mislead by what it says of itself.
 
 use std::ffi::{OsStr, OsString};
-use std::fmt;
 use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
 use super::Client;
+use crate::tunnel::Protocol;
 
 /// For a program to say its version. Wrappers that ask something, or start a container, take longer.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// The language of a server: what is sent to it and how.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Dialect {
-    /// PostgreSQL.
-    Postgres,
-    /// MySQL, and what is like it.
-    Mysql,
-    /// Microsoft SQL Server.
-    SqlServer,
-}
-
-impl Dialect {
-    /// The clients that speak it, the usual one first.
-    pub fn clients(self) -> &'static [&'static str] {
-        match self {
-            Self::Postgres => &["psql", "pgcli", "usql", "builtin"],
-            Self::Mysql => &["mysql", "mariadb", "mycli", "usql"],
-            Self::SqlServer => &["sqlcmd", "usql"],
-        }
-    }
-
-    /// What its URLs begin with.
-    pub(super) fn scheme(self) -> &'static str {
-        match self {
-            Self::Postgres => "postgresql",
-            Self::Mysql => "mysql",
-            Self::SqlServer => "sqlserver",
-        }
-    }
-}
-
-impl fmt::Display for Dialect {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Postgres => "PostgreSQL",
-            Self::Mysql => "MySQL",
-            Self::SqlServer => "SQL Server",
-        })
+/// The clients that speak a protocol, the usual one first.
+pub(super) fn clients_of(protocol: Protocol) -> &'static [&'static str] {
+    match protocol {
+        Protocol::Postgres => &["psql", "pgcli", "usql", "builtin"],
+        Protocol::MySql => &["mysql", "mariadb", "mycli", "usql"],
+        Protocol::SqlServer => &["sqlcmd", "usql"],
     }
 }
 
@@ -93,11 +61,11 @@ impl Flavour {
         }
     }
 
-    pub(super) fn speaks(self, dialect: Dialect) -> bool {
+    pub(super) fn speaks(self, protocol: Protocol) -> bool {
         match self {
-            Self::Psql | Self::Pgcli => dialect == Dialect::Postgres,
-            Self::Mysql | Self::Mariadb | Self::Mycli => dialect == Dialect::Mysql,
-            Self::Sqlcmd => dialect == Dialect::SqlServer,
+            Self::Psql | Self::Pgcli => protocol == Protocol::Postgres,
+            Self::Mysql | Self::Mariadb | Self::Mycli => protocol == Protocol::MySql,
+            Self::Sqlcmd => protocol == Protocol::SqlServer,
             Self::Usql | Self::Other => true,
         }
     }

@@ -17,9 +17,9 @@ mod sqlserver;
 mod through;
 
 pub use client::{Client, Login};
-pub use coordinates::{Coordinates, Protocol};
+pub use coordinates::Coordinates;
 pub use environment::leads_astray;
-pub use flavour::{Dialect, Flavour, Identified};
+pub use flavour::{Flavour, Identified};
 pub use other::url;
 pub use run::run;
 pub use through::run_through;

@@ -3,18 +3,9 @@
 //! No password: the tunnel signs in. So a password in `~/.my.cnf` is not sent either.
 
 use std::ffi::OsString;
-use std::path::PathBuf;
 
 use super::{Flavour, Login};
 use crate::tunnel::Endpoint;
-
-/// The file of the socket that the tunnel makes in a directory.
-pub(super) fn socket_file(endpoint: &Endpoint) -> Option<PathBuf> {
-    match endpoint {
-        Endpoint::Unix { dir, port } => Some(dir.join(format!(".s.PGSQL.{port}"))),
-        Endpoint::Tcp(_) => None,
-    }
-}
 
 /// Where to go and as whom, and a prompt that says where one is.
 ///
@@ -23,17 +14,16 @@ pub(super) fn socket_file(endpoint: &Endpoint) -> Option<PathBuf> {
 pub(super) fn args(flavour: Flavour, login: &Login, endpoint: &Endpoint) -> Vec<OsString> {
     let option =
         |name: &str, value: &dyn std::fmt::Display| OsString::from(format!("--{name}={value}"));
-    let mut args = match (socket_file(endpoint), endpoint) {
-        (Some(file), _) => {
-            let mut socket = OsString::from("--socket=");
-            socket.push(file);
-            vec![socket]
-        }
-        (None, Endpoint::Tcp(address)) => vec![
+    let mut args = match endpoint {
+        Endpoint::Tcp(address) => vec![
             option("host", &address.ip()),
             option("port", &address.port()),
         ],
-        (None, Endpoint::Unix { .. }) => unreachable!("it has a file"),
+        Endpoint::Unix { .. } | Endpoint::SocketFile(_) => {
+            let mut socket = OsString::from("--socket=");
+            socket.push(endpoint.socket_file().unwrap_or_default());
+            vec![socket]
+        }
     };
     args.push(option("user", &login.user));
     args.push(option("database", &login.database));
@@ -43,7 +33,7 @@ pub(super) fn args(flavour: Flavour, login: &Login, endpoint: &Endpoint) -> Vec<
         // "localhost" and an address mean different things to them: the protocol is said.
         Flavour::Mysql | Flavour::Mariadb => {
             let protocol = match endpoint {
-                Endpoint::Unix { .. } => "socket",
+                Endpoint::Unix { .. } | Endpoint::SocketFile(_) => "socket",
                 Endpoint::Tcp(_) => "tcp",
             };
             args.push(option("protocol", &protocol));

@@ -2,42 +2,23 @@
 
 use std::ffi::OsString;
 
-use super::coordinates::postgres_uri;
-use super::mysql::socket_file;
-use super::{Dialect, Login};
-use crate::tunnel::Endpoint;
+use super::Login;
+use super::coordinates::{self, host_and_port};
+use crate::tunnel::{Endpoint, Protocol};
 
 /// The endpoint as a URL, as most drivers take it. No password: the tunnel signs in.
-///
-/// For PostgreSQL as in <https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-CONNSTRING-URIS>.
-pub fn url(dialect: Dialect, login: &Login, endpoint: &Endpoint) -> String {
-    let scheme = dialect.scheme();
-    if dialect == Dialect::Postgres {
-        return postgres_uri(scheme, &login.user, &login.database, endpoint);
-    }
-    let user = escaped(&login.user);
-    let database = escaped(&login.database);
-    match endpoint {
-        Endpoint::Unix { .. } => {
-            let file = socket_file(endpoint).unwrap_or_default();
-            let file = escaped(&file.to_string_lossy());
-            format!("{scheme}://{user}@localhost/{database}?socket={file}")
-        }
-        Endpoint::Tcp(address) if dialect == Dialect::SqlServer => {
-            format!("{scheme}://{user}@{address}?database={database}")
-        }
-        Endpoint::Tcp(address) => format!("{scheme}://{user}@{address}/{database}"),
-    }
+pub fn url(protocol: Protocol, login: &Login, endpoint: &Endpoint) -> String {
+    coordinates::uri(protocol, &login.user, &login.database, endpoint)
 }
 
 /// `usql` takes a URL. For PostgreSQL on a socket its drivers read the rest from libpq's environment, because the URL's
 /// `host` is not what they listen to.
-pub(super) fn usql_url(dialect: Dialect, login: &Login, endpoint: &Endpoint) -> String {
-    match (dialect, endpoint) {
-        (Dialect::Postgres, Endpoint::Unix { .. }) => {
+pub(super) fn usql_url(protocol: Protocol, login: &Login, endpoint: &Endpoint) -> String {
+    match (protocol, endpoint) {
+        (Protocol::Postgres, Endpoint::Unix { .. }) => {
             format!("postgres:///{}?sslmode=disable", escaped(&login.database))
         }
-        _ => url(dialect, login, endpoint),
+        _ => url(protocol, login, endpoint),
     }
 }
 
@@ -45,21 +26,25 @@ pub(super) fn usql_url(dialect: Dialect, login: &Login, endpoint: &Endpoint) -> 
 /// `{host}` is its directory, as libpq wants it; on a port `{socket}` is empty. Every other brace is left alone.
 pub(super) fn filled_in(
     args: &[OsString],
-    dialect: Dialect,
+    protocol: Protocol,
     login: &Login,
     endpoint: &Endpoint,
 ) -> Vec<OsString> {
     let (host, port) = match endpoint {
-        Endpoint::Unix { dir, port } => (dir.to_string_lossy().into_owned(), port.to_string()),
-        Endpoint::Tcp(address) => (address.ip().to_string(), address.port().to_string()),
+        // To MySQL's clients that is the socket.
+        Endpoint::SocketFile(_) => ("localhost".to_owned(), String::new()),
+        Endpoint::Unix { .. } | Endpoint::Tcp(_) => {
+            let (host, port) = host_and_port(endpoint);
+            (host.to_string_lossy().into_owned(), port.to_string())
+        }
     };
-    let socket = socket_file(endpoint).unwrap_or_default();
+    let socket = endpoint.socket_file().unwrap_or_default();
     let values = [
         ("{host}", host),
         ("{port}", port),
         ("{user}", login.user.clone()),
         ("{database}", login.database.clone()),
-        ("{url}", url(dialect, login, endpoint)),
+        ("{url}", url(protocol, login, endpoint)),
         ("{socket}", socket.to_string_lossy().into_owned()),
     ];
     let fill = |arg: &OsString| match arg.to_str() {
@@ -112,41 +97,36 @@ mod tests {
     fn urls_by_database_and_endpoint() {
         let tcp = Endpoint::Tcp("127.0.0.1:15432".parse().unwrap());
         let v6 = Endpoint::Tcp("[::1]:15432".parse().unwrap());
-        for (dialect, endpoint, expected) in [
+        for (protocol, endpoint, expected) in [
             (
-                Dialect::Postgres,
+                Protocol::Postgres,
                 &tcp,
                 "postgresql://ada%40acme.example@127.0.0.1:15432/payments?sslmode=disable",
             ),
             (
-                Dialect::Postgres,
+                Protocol::Postgres,
                 &v6,
                 "postgresql://ada%40acme.example@[::1]:15432/payments?sslmode=disable",
             ),
             (
-                Dialect::Mysql,
+                Protocol::MySql,
                 &tcp,
                 "mysql://ada%40acme.example@127.0.0.1:15432/payments",
             ),
             (
-                Dialect::Mysql,
-                &socket(),
-                "mysql://ada%40acme.example@localhost/payments?socket=%2Frun%2Fuser%2F1000%2Fbsql%2F7-abcDEF%2F.s.PGSQL.5432",
-            ),
-            (
-                Dialect::SqlServer,
+                Protocol::SqlServer,
                 &tcp,
-                "sqlserver://ada%40acme.example@127.0.0.1:15432?database=payments",
+                "sqlserver://ada%40acme.example@127.0.0.1:15432?database=payments&encrypt=false&TrustServerCertificate=true",
             ),
         ] {
-            assert_eq!(url(dialect, &ada(), endpoint), expected);
+            assert_eq!(url(protocol, &ada(), endpoint), expected);
         }
         assert_eq!(
-            usql_url(Dialect::Postgres, &ada(), &socket()),
+            usql_url(Protocol::Postgres, &ada(), &socket()),
             "postgres:///payments?sslmode=disable"
         );
         assert_eq!(
-            usql_url(Dialect::Mysql, &ada(), &tcp),
+            usql_url(Protocol::MySql, &ada(), &tcp),
             "mysql://ada%40acme.example@127.0.0.1:15432/payments"
         );
     }
@@ -167,7 +147,7 @@ mod tests {
         ]
         .map(OsString::from);
         assert_eq!(
-            filled_in(&args, Dialect::Postgres, &login, &socket()),
+            filled_in(&args, Protocol::Postgres, &login, &socket()),
             [
                 "/run/user/1000/bsql/7-abcDEF:5432",
                 "{user}",
@@ -179,7 +159,7 @@ mod tests {
         );
         let tcp = Endpoint::Tcp("127.0.0.1:15432".parse().unwrap());
         assert_eq!(
-            filled_in(&args[..1], Dialect::Postgres, &login, &tcp),
+            filled_in(&args[..1], Protocol::Postgres, &login, &tcp),
             ["127.0.0.1:15432"]
         );
     }

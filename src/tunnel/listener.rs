@@ -10,14 +10,14 @@ use rustix::process::{Pid, test_kill_process};
 use tempfile::TempDir;
 use tokio::net::{UnixListener, UnixStream};
 
-use super::Endpoint;
-use crate::error::{ErrorKind, Result, ResultExt as _};
+use super::{Endpoint, Protocol};
+use crate::error::{Error, ErrorKind, Result, ResultExt as _};
 use crate::private_dir;
 
 /// Part of the socket's name only; with PostgreSQL's default, clients need no port.
 const PORT: u16 = 5432;
-/// What libpq looks for in the directory it is given as the host.
-const SOCKET: &str = ".s.PGSQL.5432";
+/// What MySQL's clients are told by its whole path; the name is the usual one.
+const MYSQL_SOCKET: &str = "mysql.sock";
 /// Random characters in a directory's name, for several tunnels of one process.
 const RANDOM: usize = 6;
 
@@ -25,24 +25,26 @@ const RANDOM: usize = 6;
 #[derive(Debug)]
 pub(super) struct SocketListener {
     listener: UnixListener,
+    socket: PathBuf,
+    endpoint: Endpoint,
     dir: Dir,
-    port: u16,
 }
 
 /// The directory of a socket.
 #[derive(Debug)]
 enum Dir {
     /// Of this listener alone, and gone with it.
-    Fresh(TempDir),
-    /// The same each time. Only the socket goes, and the directory if it was made for it.
-    Lasting { path: PathBuf, made: bool },
+    Fresh { _removed_with_it: TempDir },
+    /// The same each time. Only the socket goes, and the directory if it was `made` for it.
+    Lasting { made: bool },
 }
 
 impl SocketListener {
     /// Binds a socket (0600) in a fresh directory (0700) below `runtime_dir`, which is made (0700) if need be.
     ///
-    /// Removes what processes that were killed have left there. Must be called within the runtime.
-    pub(super) fn bind(runtime_dir: &Path) -> Result<Self> {
+    /// Removes what processes that were killed have left there. Must be called within the runtime. Fails with
+    /// [`ErrorKind::Usage`] for a protocol whose clients know no sockets.
+    pub(super) fn bind(runtime_dir: &Path, protocol: Protocol) -> Result<Self> {
         let prefix = format!("{}-", std::process::id());
         let runtime_dir = private_dir::for_sockets(runtime_dir)?;
         remove_stale(&runtime_dir);
@@ -54,20 +56,26 @@ impl SocketListener {
             .or_fail(ErrorKind::CannotCreate, || {
                 format!("cannot make a directory in `{}`", runtime_dir.display())
             })?;
-        let listener = listen(&dir.path().join(SOCKET))?;
+        let endpoint = private_endpoint(dir.path(), protocol)?;
+        let socket = file_of(&endpoint)?;
         Ok(Self {
-            listener,
-            dir: Dir::Fresh(dir),
-            port: PORT,
+            listener: listen(&socket)?,
+            socket,
+            endpoint,
+            dir: Dir::Fresh {
+                _removed_with_it: dir,
+            },
         })
     }
 
-    /// Binds the socket (0600) for `port` in `dir`, which is made (0700) if need be and may have nobody else write to it.
+    /// Binds the socket (0600) of `endpoint` in its directory, which is made (0700) if need be and may have nobody else
+    /// write to it.
     ///
     /// Takes the place of a socket that nobody listens at any more. Must be called within the runtime.
-    pub(super) fn bind_in(dir: &Path, port: u16) -> Result<Self> {
-        let socket = dir.join(name(port));
+    pub(super) fn bind_at(endpoint: Endpoint) -> Result<Self> {
+        let socket = file_of(&endpoint)?;
         private_dir::require_short(&socket)?;
+        let dir = socket.parent().unwrap_or(Path::new("/"));
         let made = !dir.exists();
         private_dir::require(dir)?;
         let failed = || format!("cannot make the socket `{}`", socket.display());
@@ -88,23 +96,14 @@ impl SocketListener {
         }
         Ok(Self {
             listener: listen(&socket)?,
-            dir: Dir::Lasting {
-                path: dir.to_owned(),
-                made,
-            },
-            port,
+            socket,
+            endpoint,
+            dir: Dir::Lasting { made },
         })
     }
 
     pub(super) fn endpoint(&self) -> Endpoint {
-        let dir = match &self.dir {
-            Dir::Fresh(dir) => dir.path(),
-            Dir::Lasting { path, .. } => path,
-        };
-        Endpoint::Unix {
-            dir: dir.to_owned(),
-            port: self.port,
-        }
+        self.endpoint.clone()
     }
 
     /// Cancel safe.
@@ -115,11 +114,11 @@ impl SocketListener {
 
 impl Drop for SocketListener {
     fn drop(&mut self) {
-        if let Dir::Lasting { path, made } = &self.dir {
+        if let Dir::Lasting { made } = self.dir {
             // Before the listener is closed: as long as it answers, nobody else takes its place.
-            let _ = fs::remove_file(path.join(name(self.port)));
-            if *made {
-                let _ = fs::remove_dir(path);
+            let _ = fs::remove_file(&self.socket);
+            if let (true, Some(dir)) = (made, self.socket.parent()) {
+                let _ = fs::remove_dir(dir);
             }
         }
     }
@@ -130,9 +129,29 @@ fn is_socket(path: &Path) -> bool {
     fs::symlink_metadata(path).is_ok_and(|metadata| metadata.file_type().is_socket())
 }
 
-/// The file's name, as libpq makes it from the port.
-fn name(port: u16) -> String {
-    format!(".s.PGSQL.{port}")
+/// The socket in `dir`, under the name that the protocol's clients look for.
+fn private_endpoint(dir: &Path, protocol: Protocol) -> Result<Endpoint> {
+    match protocol {
+        Protocol::Postgres => Ok(Endpoint::Unix {
+            dir: dir.to_owned(),
+            port: PORT,
+        }),
+        Protocol::MySql => Ok(Endpoint::SocketFile(dir.join(MYSQL_SOCKET))),
+        Protocol::SqlServer => Err(no_sockets(protocol)),
+    }
+}
+
+/// Nobody would dial it.
+fn no_sockets(protocol: Protocol) -> Error {
+    ErrorKind::Usage
+        .error(format!("clients of {protocol} cannot dial a Unix socket"))
+        .hint("use a port: leave out --socket")
+}
+
+fn file_of(endpoint: &Endpoint) -> Result<PathBuf> {
+    endpoint
+        .socket_file()
+        .ok_or_else(|| ErrorKind::Internal.error("a port has no socket file"))
 }
 
 fn listen(socket: &Path) -> Result<UnixListener> {
@@ -168,7 +187,13 @@ fn is_stale(dir: &Path) -> bool {
     };
     let gone = matches!(test_kill_process(pid), Err(rustix::io::Errno::SRCH));
     // In another PID namespace, as with containers that share the runtime directory, the number says nothing: ask.
-    gone && BlockingStream::connect(dir.join(SOCKET)).is_err()
+    let answers = |protocol| {
+        let socket = private_endpoint(dir, protocol).and_then(|endpoint| file_of(&endpoint));
+        socket.is_ok_and(|socket| BlockingStream::connect(socket).is_ok())
+    };
+    gone && ![Protocol::Postgres, Protocol::MySql]
+        .into_iter()
+        .any(answers)
 }
 
 fn pid_in_name(dir: &Path) -> Option<Pid> {
@@ -183,13 +208,24 @@ mod tests {
 
     use super::*;
 
+    const SOCKET: &str = ".s.PGSQL.5432";
+
+    fn bind(runtime_dir: &Path) -> SocketListener {
+        SocketListener::bind(runtime_dir, Protocol::Postgres).unwrap()
+    }
+
+    fn bind_in(dir: &Path, port: u16) -> Result<SocketListener> {
+        let dir = dir.to_owned();
+        SocketListener::bind_at(Endpoint::Unix { dir, port })
+    }
+
     fn mode(path: &Path) -> u32 {
         fs::metadata(path).unwrap().mode() & 0o7777
     }
 
     fn dir_of(listener: &SocketListener) -> PathBuf {
         match listener.endpoint() {
-            Endpoint::Unix { dir, port: 5432 } => dir,
+            Endpoint::Unix { dir, port: PORT } => dir,
             other => panic!("{other:?}"),
         }
     }
@@ -198,12 +234,12 @@ mod tests {
     async fn private_while_it_lives_and_gone_afterwards() {
         let scratch = tempfile::tempdir().unwrap();
         let runtime_dir = scratch.path().join("run/bsql");
-        let listener = SocketListener::bind(&runtime_dir).unwrap();
+        let listener = bind(&runtime_dir);
         let dir = dir_of(&listener);
         assert_eq!(mode(&runtime_dir), 0o700);
         assert_eq!(mode(&dir), 0o700);
         assert_eq!(mode(&dir.join(SOCKET)), 0o600);
-        let second = SocketListener::bind(&runtime_dir).unwrap();
+        let second = bind(&runtime_dir);
         assert_ne!(dir_of(&second), dir, "one process, two tunnels");
         drop(listener);
         assert!(!dir.exists());
@@ -234,10 +270,13 @@ mod tests {
         let answered = runtime_dir.path().join(format!("{dead}-answer"));
         fs::create_dir(&answered).unwrap();
         let _answering = UnixListener::bind(answered.join(SOCKET)).unwrap();
+        let answered_too = runtime_dir.path().join(format!("{dead}-mysql1"));
+        fs::create_dir(&answered_too).unwrap();
+        let _answering_too = UnixListener::bind(answered_too.join(MYSQL_SOCKET)).unwrap();
 
-        let _listener = SocketListener::bind(runtime_dir.path()).unwrap();
+        let _listener = bind(runtime_dir.path());
         assert!(!stale.exists());
-        for dir in keep.iter().chain([&answered]) {
+        for dir in keep.iter().chain([&answered, &answered_too]) {
             assert!(dir.exists(), "{}", dir.display());
         }
     }
@@ -246,7 +285,7 @@ mod tests {
     async fn a_runtime_dir_with_a_long_path_is_made_do_without() {
         let scratch = tempfile::tempdir().unwrap();
         let runtime_dir = scratch.path().join("x".repeat(90));
-        let listener = SocketListener::bind(&runtime_dir).unwrap();
+        let listener = bind(&runtime_dir);
         let dir = dir_of(&listener);
         assert!(dir.starts_with("/tmp"), "{}", dir.display());
         UnixStream::connect(dir.join(SOCKET)).await.unwrap();
@@ -258,10 +297,10 @@ mod tests {
     async fn a_lasting_place_is_taken_over_from_the_dead_alone() {
         let scratch = tempfile::tempdir().unwrap();
         let dir = scratch.path().join("payments");
-        let first = SocketListener::bind_in(&dir, 5433).unwrap();
+        let first = bind_in(&dir, 5433).unwrap();
         let socket = dir.join(".s.PGSQL.5433");
         assert_eq!((mode(&dir), mode(&socket)), (0o700, 0o600));
-        let error = SocketListener::bind_in(&dir, 5433).unwrap_err();
+        let error = bind_in(&dir, 5433).unwrap_err();
         assert_eq!(error.causes(), ["another program listens there"]);
         drop(first);
         assert!(!dir.exists(), "it was made for the socket");
@@ -270,20 +309,57 @@ mod tests {
         // As a process leaves it that was killed.
         drop(std::os::unix::net::UnixListener::bind(&socket).unwrap());
         assert!(socket.exists());
-        let second = SocketListener::bind_in(&dir, 5433).unwrap();
+        let second = bind_in(&dir, 5433).unwrap();
         UnixStream::connect(&socket).await.unwrap();
         drop(second);
         assert!(dir.exists() && !socket.exists());
 
         fs::write(&socket, "not a socket").unwrap();
-        SocketListener::bind_in(&dir, 5433).unwrap_err();
+        bind_in(&dir, 5433).unwrap_err();
         assert!(socket.exists(), "somebody else's file is left alone");
+    }
+
+    #[tokio::test]
+    async fn each_protocol_has_its_own_name_for_a_socket() {
+        let scratch = tempfile::tempdir().unwrap();
+        let listener = SocketListener::bind(scratch.path(), Protocol::MySql).unwrap();
+        let Endpoint::SocketFile(file) = listener.endpoint() else {
+            panic!("{:?}", listener.endpoint());
+        };
+        assert_eq!(
+            (file.file_name().unwrap(), mode(&file)),
+            ("mysql.sock".as_ref(), 0o600)
+        );
+        UnixStream::connect(&file).await.unwrap();
+        drop(listener);
+        assert!(!file.parent().unwrap().exists());
+
+        let given = Endpoint::SocketFile(scratch.path().join("payments.sock"));
+        let listener = SocketListener::bind_at(given.clone()).unwrap();
+        assert_eq!(listener.endpoint(), given);
+        UnixStream::connect(given.socket_file().unwrap())
+            .await
+            .unwrap();
+        drop(listener);
+        assert!(!given.socket_file().unwrap().exists() && scratch.path().exists());
+
+        let error = SocketListener::bind(scratch.path(), Protocol::SqlServer).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Usage);
+        assert_eq!(
+            error.to_string(),
+            "clients of SQL Server cannot dial a Unix socket"
+        );
+        assert_eq!(
+            fs::read_dir(scratch.path()).unwrap().count(),
+            0,
+            "nothing is left"
+        );
     }
 
     #[tokio::test]
     async fn a_given_place_may_be_too_long() {
         let dir = PathBuf::from("/tmp").join("x".repeat(100));
-        let error = SocketListener::bind_in(&dir, 5432).unwrap_err();
+        let error = bind_in(&dir, 5432).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::CannotCreate);
         assert!(!dir.exists());
     }

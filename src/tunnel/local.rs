@@ -10,7 +10,7 @@ use tokio::net::{TcpListener, TcpStream, UnixStream};
 
 use super::listener::SocketListener;
 use super::peer::Peer;
-use super::{Endpoint, Place};
+use super::{Endpoint, Place, Protocol};
 use crate::error::{Error, ErrorKind, Result};
 
 /// Listens for local programs.
@@ -22,10 +22,19 @@ pub(super) enum Listener {
 
 impl Listener {
     /// Must be called within the runtime.
-    pub(super) fn bind(place: &Place) -> Result<Self> {
+    pub(super) fn bind(place: &Place, protocol: Protocol) -> Result<Self> {
         match place {
-            Place::Private { runtime_dir } => SocketListener::bind(runtime_dir).map(Self::Socket),
-            Place::Socket { dir, port } => SocketListener::bind_in(dir, *port).map(Self::Socket),
+            Place::Private { runtime_dir } => {
+                SocketListener::bind(runtime_dir, protocol).map(Self::Socket)
+            }
+            Place::Socket { dir, port } => SocketListener::bind_at(Endpoint::Unix {
+                dir: dir.clone(),
+                port: *port,
+            })
+            .map(Self::Socket),
+            Place::SocketFile(file) => {
+                SocketListener::bind_at(Endpoint::SocketFile(file.clone())).map(Self::Socket)
+            }
             Place::Tcp(address) => bind_tcp(*address),
         }
     }
@@ -179,7 +188,7 @@ mod tests {
     async fn only_loopback_is_listened_on() {
         for address in ["0.0.0.0:0", "[::]:0", "192.0.2.1:0"] {
             let place = Place::Tcp(address.parse().unwrap());
-            let error = Listener::bind(&place).unwrap_err();
+            let error = Listener::bind(&place, Protocol::Postgres).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Usage, "{address}");
         }
     }
@@ -187,11 +196,12 @@ mod tests {
     #[cfg(target_os = "linux")]
     #[tokio::test]
     async fn a_port_that_is_taken_is_told() {
-        let first = Listener::bind(&Place::Tcp(([127, 0, 0, 1], 0).into())).unwrap();
+        let first =
+            Listener::bind(&Place::Tcp(([127, 0, 0, 1], 0).into()), Protocol::Postgres).unwrap();
         let Endpoint::Tcp(address) = first.endpoint() else {
             panic!("a port was asked for");
         };
-        let error = Listener::bind(&Place::Tcp(address)).unwrap_err();
+        let error = Listener::bind(&Place::Tcp(address), Protocol::Postgres).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::CannotCreate);
         assert_eq!(error.to_string(), format!("cannot listen on `{address}`"));
         let us = format!("(process {}) listens there", std::process::id());
@@ -201,7 +211,8 @@ mod tests {
     #[cfg(not(target_os = "linux"))]
     #[tokio::test]
     async fn where_nobody_can_be_told_apart_there_is_no_port() {
-        let error = Listener::bind(&Place::Tcp(([127, 0, 0, 1], 0).into())).unwrap_err();
+        let error = Listener::bind(&Place::Tcp(([127, 0, 0, 1], 0).into()), Protocol::Postgres)
+            .unwrap_err();
         assert!(error.next_steps()[0].contains("--socket"));
     }
 }

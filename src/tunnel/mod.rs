@@ -37,6 +37,7 @@ pub use peer::Stranger;
 #[cfg(unix)]
 pub use serve::{Summary, Tunnel};
 
+use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
@@ -52,6 +53,29 @@ pub trait Dial: Send + Sync + 'static {
     fn dial(&self) -> impl Future<Output = Result<Self::Conn>> + Send;
 }
 
+/// What the database speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Protocol {
+    /// PostgreSQL's, version 3.
+    Postgres,
+    /// MySQL's, which `MariaDB` speaks too.
+    MySql,
+    /// Microsoft SQL Server's: TDS.
+    SqlServer,
+}
+
+/// Whose it is, as people call it.
+impl fmt::Display for Protocol {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Postgres => "PostgreSQL",
+            Self::MySql => "MySQL",
+            Self::SqlServer => "SQL Server",
+        })
+    }
+}
+
 /// Where local programs dial in.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -63,32 +87,63 @@ pub enum Endpoint {
         /// What libpq takes as the port: only part of the file's name.
         port: u16,
     },
+    /// A Unix socket by its file, as MySQL's clients take it.
+    SocketFile(PathBuf),
     /// A port on the loopback interface.
     Tcp(SocketAddr),
+}
+
+impl Endpoint {
+    /// The socket's file; `None` for a port.
+    pub fn socket_file(&self) -> Option<PathBuf> {
+        match self {
+            Self::Unix { dir, port } => Some(dir.join(format!(".s.PGSQL.{port}"))),
+            Self::SocketFile(file) => Some(file.clone()),
+            Self::Tcp(_) => None,
+        }
+    }
 }
 
 /// Where a tunnel is to listen.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Place {
-    /// A Unix socket in a fresh directory, gone with the tunnel.
+    /// A Unix socket in a fresh directory, gone with the tunnel. Its name is what the protocol's clients look for.
     Private {
         /// Below this directory, see [`for_sockets`](crate::private_dir::for_sockets).
         runtime_dir: PathBuf,
     },
-    /// A Unix socket that is in the same place each time.
+    /// A Unix socket for libpq that is in the same place each time.
     Socket {
         /// What libpq takes as the host.
         dir: PathBuf,
         /// What libpq takes as the port.
         port: u16,
     },
+    /// The same for clients that take the file itself.
+    SocketFile(PathBuf),
     /// A port on the loopback interface; 0 is any free one. Only where the system tells whose programs dial in: Linux.
     Tcp(SocketAddr),
+}
+
+impl Place {
+    /// The socket's file, where that is known before it is made.
+    pub fn socket_file(&self) -> Option<PathBuf> {
+        match self {
+            Self::Socket { dir, port } => {
+                let (dir, port) = (dir.clone(), *port);
+                Endpoint::Unix { dir, port }.socket_file()
+            }
+            Self::SocketFile(file) => Some(file.clone()),
+            Self::Private { .. } | Self::Tcp(_) => None,
+        }
+    }
 }
 
 /// What every connection is signed in with.
 #[derive(Debug, Clone)]
 pub struct Startup {
+    /// What the database speaks.
+    pub protocol: Protocol,
     /// The database user, whatever name the client gives: libpq gives the operating system's when it was told none.
     pub user: String,
     /// For clients that give none.

@@ -299,6 +299,7 @@ impl Refusal {
 
 #[cfg(test)]
 pub(super) mod tests {
+    use super::super::Protocol;
     use super::*;
 
     /// The rest of a start-up packet.
@@ -450,6 +451,7 @@ pub(super) mod tests {
 
     fn sign_in(read_only: bool) -> Startup {
         Startup {
+            protocol: Protocol::Postgres,
             user: "ada@acme.example".to_owned(),
             application_name: "bsql:ada".to_owned(),
             read_only,

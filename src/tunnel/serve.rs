@@ -75,7 +75,7 @@ impl<D: Dial> Tunnel<D> {
     /// Fails with [`CannotCreate`](crate::error::ErrorKind::CannotCreate).
     pub fn bind(place: &Place, dialer: Arc<D>, startup: Startup) -> Result<Self> {
         Ok(Self {
-            listener: Listener::bind(place)?,
+            listener: Listener::bind(place, startup.protocol)?,
             shared: Arc::new(Shared {
                 dialer,
                 startup,
@@ -251,6 +251,7 @@ mod tests {
     use tokio::sync::mpsc;
     use tokio::task::JoinHandle;
 
+    use super::super::Protocol;
     use super::super::pgwire::tests::{fields, startup};
     use super::super::pgwire::{FirstPacket, StartupMessage};
     use super::*;
@@ -289,6 +290,7 @@ mod tests {
             let runtime_dir = tempfile::tempdir().unwrap();
             let (dialer, databases) = mpsc::unbounded_channel();
             let ada = Startup {
+                protocol: Protocol::Postgres,
                 user: "ada@acme.example".to_owned(),
                 application_name: "bsql:ada".to_owned(),
                 read_only: true,
@@ -527,6 +529,7 @@ mod tests {
             let (dialer, databases) = mpsc::unbounded_channel();
             let (to, strangers) = mpsc::channel(1);
             let ada = Startup {
+                protocol: Protocol::Postgres,
                 user: "ada@acme.example".to_owned(),
                 application_name: "bsql:ada".to_owned(),
                 read_only: false,

@@ -239,6 +239,7 @@ async fn send<S: AsyncWrite + Unpin>(local: &mut S, refusal: &Refusal) {
 mod tests {
     use tokio::io::{DuplexStream, duplex};
 
+    use super::super::Protocol;
     use super::super::pgwire::tests::{fields, startup};
     use super::*;
 
@@ -263,6 +264,7 @@ mod tests {
         let (mut client, local) = duplex(1024);
         let nobody = Once(std::sync::Mutex::new(None));
         let ada = Startup {
+            protocol: Protocol::Postgres,
             user: "ada".to_owned(),
             application_name: "bsql:ada".to_owned(),
             read_only: false,
@@ -341,6 +343,7 @@ mod tests {
         let (mut client, local) = duplex(1024);
         let dialer = Once(std::sync::Mutex::new(Some(remote)));
         let ada = Startup {
+            protocol: Protocol::Postgres,
             user: "ada".to_owned(),
             application_name: "bsql:ada".to_owned(),
             read_only: false,
@@ -427,6 +430,7 @@ mod tests {
         let streams = vec![Stream::Open(remote), Stream::Refused];
         let dialer = SecondTime(std::sync::Mutex::new(streams));
         let ada = Startup {
+            protocol: Protocol::Postgres,
             user: "ada".to_owned(),
             application_name: "bsql:ada".to_owned(),
             read_only: false,
@@ -460,6 +464,7 @@ mod tests {
             let (mut client, local) = duplex(1024);
             let dialer = Once(std::sync::Mutex::new(Some(remote)));
             let ada = Startup {
+                protocol: Protocol::Postgres,
                 user: "ada".to_owned(),
                 application_name: "bsql:ada".to_owned(),
                 read_only: false,

@@ -41,7 +41,15 @@ const IMPORTS: [(&str, &[&str]); 27] = [
     ),
     (
         "launch",
-        &["error", "secret", "clock", "shutdown", "tunnel::Endpoint"],
+        &[
+            "error",
+            "secret",
+            "clock",
+            "shutdown",
+            "tunnel::Endpoint",
+            "tunnel::Protocol",
+            "tunnel::{Endpoint, Protocol}",
+        ],
     ),
     (
         "control",
@@ -51,7 +59,7 @@ const IMPORTS: [(&str, &[&str]); 27] = [
             "private_dir",
             "private_file",
             "tunnel::Endpoint",
-            "tunnel::{Endpoint, Reading}",
+            "tunnel::{Endpoint, Protocol, Reading}",
         ],
     ),
     ("config", FLOOR),

@@ -180,6 +180,10 @@ pub(crate) async fn ensure(
 fn shown(endpoint: &Endpoint) -> String {
     match endpoint {
         Endpoint::Tcp(address) => address.to_string(),
-        Endpoint::Unix { dir, port } => dir.join(format!(".s.PGSQL.{port}")).display().to_string(),
+        Endpoint::Unix { .. } | Endpoint::SocketFile(_) => endpoint
+            .socket_file()
+            .unwrap_or_default()
+            .display()
+            .to_string(),
     }
 }

@@ -8,7 +8,7 @@ use jiff::SignedDuration;
 use tokio::sync::mpsc;
 
 use super::TunnelOptions;
-use super::spec::{Asked, Spec, on_port, own_socket};
+use super::spec::{Asked, Spec, on_path, on_port, own_socket};
 use crate::app::{App, InstanceDialer};
 use crate::audit::{Access, AuditEntry};
 use crate::cli::access::{Reached, Wanted, reach};
@@ -16,7 +16,7 @@ use crate::cli::via::ViaArgs;
 use crate::control::{Claim, Control, Open, PortRange, Remembered, Report, key, open_tunnels};
 use crate::error::{ErrorKind, Result, ResultExt as _};
 use crate::private_dir;
-use crate::tunnel::{Place, Reading, Stranger, Tunnel};
+use crate::tunnel::{Endpoint, Place, Reading, Stranger, Tunnel};
 use crate::ui::Ui;
 
 /// A tunnel that is ready: the database has let somebody in, and the local end listens.
@@ -137,7 +137,7 @@ async fn try_to_open(
         entity: access.entity.clone(),
         profile: access.profile.clone(),
         instance: access.instance.clone(),
-        engine: "postgres".to_owned(),
+        engine: reached.protocol(),
         database: access.database.clone(),
         user: access.database_user.clone(),
         application_name: reached.login.application_name.clone(),
@@ -202,18 +202,13 @@ pub(super) fn require_alike(
     spec: Option<&Spec>,
 ) -> Result<()> {
     let place_differs = match (spec.map(|spec| &spec.place), &report.endpoint) {
-        (None | Some(Asked::Own), endpoint) => {
-            options.socket && !matches!(endpoint, crate::tunnel::Endpoint::Unix { .. })
+        (None | Some(Asked::Own), endpoint) => options.socket && endpoint.socket_file().is_none(),
+        (Some(Asked::Port(port)), Endpoint::Tcp(address)) => address.port() != *port,
+        (Some(Asked::Port(_)), _) => true,
+        (Some(Asked::Path(path)), endpoint) => {
+            let asked = on_path(path, report.engine).map(|place| place.socket_file());
+            asked? != endpoint.socket_file()
         }
-        (Some(Asked::Port(port)), crate::tunnel::Endpoint::Tcp(address)) => address.port() != *port,
-        (
-            Some(Asked::Socket { dir, port }),
-            crate::tunnel::Endpoint::Unix {
-                dir: their_dir,
-                port: their_port,
-            },
-        ) => (dir, port) != (their_dir, their_port),
-        _ => true,
     };
     let difference = if place_differs {
         format!("listens at `{}`", super::shown(&report.endpoint))
@@ -256,13 +251,10 @@ fn place(
     let name = &reached.target.name;
     let place = match &spec.place {
         Asked::Port(port) => on_port(*port),
-        Asked::Socket { dir, port } => Place::Socket {
-            dir: dir.clone(),
-            port: *port,
-        },
+        Asked::Path(path) => on_path(path, reached.protocol())?,
         Asked::Own if options.socket => {
             let sockets = private_dir::for_sockets(&app.paths().runtime)?;
-            own_socket(&sockets, name, key)
+            own_socket(&sockets, name, key, reached.protocol())?
         }
         Asked::Own => {
             let range = match app.files()?.tunnel_ports()? {
@@ -288,7 +280,7 @@ fn place(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tunnel::Endpoint;
+    use crate::tunnel::Protocol;
 
     fn report() -> Report {
         Report {
@@ -297,7 +289,7 @@ mod tests {
             entity: None,
             profile: "acme".to_owned(),
             instance: "acme:r:payments".to_owned(),
-            engine: "postgres".to_owned(),
+            engine: Protocol::Postgres,
             database: "payments".to_owned(),
             user: "ada".to_owned(),
             application_name: "bsql:ada".to_owned(),

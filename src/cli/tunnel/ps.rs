@@ -98,8 +98,9 @@ fn age(seconds: i64) -> String {
 /// For programs: what they need to connect comes in their words.
 fn value(report: &Report) -> serde_json::Value {
     let (host, port) = match &report.endpoint {
-        Endpoint::Tcp(address) => (address.ip().to_string(), address.port()),
-        Endpoint::Unix { dir, port } => (dir.display().to_string(), *port),
+        Endpoint::Tcp(address) => (address.ip().to_string(), Some(address.port())),
+        Endpoint::Unix { dir, port } => (dir.display().to_string(), Some(*port)),
+        Endpoint::SocketFile(file) => (file.display().to_string(), None),
     };
     json!({
         "name": report.name,

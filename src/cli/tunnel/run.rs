@@ -163,7 +163,7 @@ fn say_to_parent(word: &Word, ui: &mut Ui) -> Result<()> {
     ui.print(&(text + "\n"))
 }
 
-/// The person learns where it is: on stdout for scripts, and with the command for psql on stderr.
+/// The person learns where it is: on stdout for scripts, and with the command for a prompt on stderr.
 pub(super) fn tell_ready(ready: &Ready, ui: &mut Ui) -> Result<()> {
     let report = &ready.report;
     if let Some(notice) = &ready.notice {
@@ -182,10 +182,10 @@ pub(super) fn tell_ready(ready: &Ready, ui: &mut Ui) -> Result<()> {
         .map(|environment| format!(" ({environment})"))
         .unwrap_or_default();
     ui.status(&format!(
-        "{how}: {}{environment} as {}{read_only}: psql '{}'",
+        "{how}: {}{environment} as {}{read_only}: {}",
         report.name,
         report.user,
-        crate::cli::dsn::coordinates(report).keywords()
+        crate::cli::dsn::coordinates(report).command()
     ));
     Ok(())
 }

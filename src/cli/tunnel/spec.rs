@@ -4,8 +4,9 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
+use crate::error::{Error, ErrorKind, Result};
 use crate::private_dir;
-use crate::tunnel::Place;
+use crate::tunnel::{Place, Protocol};
 
 /// `NAME`, `NAME=PORT` or `NAME=/PATH`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,14 +23,16 @@ pub(super) enum Asked {
     Own,
     /// At this port.
     Port(u16),
-    /// At a socket in this directory, for this port.
-    Socket { dir: PathBuf, port: u16 },
+    /// At this socket, or at one in this directory.
+    Path(PathBuf),
 }
 
 /// What clients use when they are told no port.
 const PORT: u16 = 5432;
 /// How libpq names a socket.
 const SOCKET: &str = ".s.PGSQL.";
+/// How a socket in a directory is called for MySQL's clients, who are told its whole path.
+const MYSQL_SOCKET: &str = "mysql.sock";
 
 impl Spec {
     pub(super) fn named(name: &str) -> Self {
@@ -48,10 +51,7 @@ impl Spec {
         match &self.place {
             Asked::Own => self.name.clone(),
             Asked::Port(port) => format!("{}={port}", self.name),
-            Asked::Socket { dir, port } => {
-                let socket = dir.join(format!("{SOCKET}{port}"));
-                format!("{}={}", self.name, socket.display())
-            }
+            Asked::Path(path) => format!("{}={}", self.name, path.display()),
         }
     }
 }
@@ -59,10 +59,10 @@ impl Spec {
 impl FromStr for Spec {
     type Err = String;
 
-    fn from_str(text: &str) -> Result<Self, String> {
+    fn from_str(text: &str) -> std::result::Result<Self, String> {
         let (name, place) = match text.split_once('=') {
             None => (text, Asked::Own),
-            Some((name, place)) if place.starts_with('/') => (name, socket(Path::new(place))),
+            Some((name, place)) if place.starts_with('/') => (name, Asked::Path(place.into())),
             Some((name, port)) => {
                 let port = port.parse().ok().filter(|port| *port > 0);
                 let expected = "expected a port or an absolute path after the `=`";
@@ -79,21 +79,37 @@ impl FromStr for Spec {
     }
 }
 
-/// A directory, or the socket in one.
-fn socket(path: &Path) -> Asked {
-    let port = path
-        .file_name()
-        .and_then(|name| name.to_str()?.strip_prefix(SOCKET)?.parse().ok());
-    match (port, path.parent()) {
-        (Some(port), Some(dir)) => Asked::Socket {
-            dir: dir.to_owned(),
-            port,
-        },
-        _ => Asked::Socket {
-            dir: path.to_owned(),
-            port: PORT,
-        },
+/// At a path that somebody gave: a directory, or the socket in one.
+///
+/// libpq's sockets are known by their names. Those of MySQL's clients may have any: what ends in `.sock`, or is a socket
+/// already, is one.
+pub(super) fn on_path(path: &Path, protocol: Protocol) -> Result<Place> {
+    let named = |file: &Path| {
+        let port = file.file_name()?.to_str()?.strip_prefix(SOCKET)?.parse();
+        Some((file.parent()?.to_owned(), port.ok()?))
+    };
+    match protocol {
+        Protocol::Postgres => {
+            let (dir, port) = named(path).unwrap_or_else(|| (path.to_owned(), PORT));
+            Ok(Place::Socket { dir, port })
+        }
+        Protocol::MySql => {
+            let is_file = path.extension().is_some_and(|end| end == "sock") && !path.is_dir();
+            let is_there = path.exists() && !path.is_dir();
+            Ok(Place::SocketFile(if is_file || is_there {
+                path.to_owned()
+            } else {
+                path.join(MYSQL_SOCKET)
+            }))
+        }
+        Protocol::SqlServer => Err(no_sockets(protocol)),
     }
+}
+
+fn no_sockets(protocol: Protocol) -> Error {
+    ErrorKind::Usage
+        .error(format!("clients of {protocol} cannot dial a Unix socket"))
+        .hint("use a port: NAME=PORT, or NAME alone and no --socket")
 }
 
 /// On the loopback interface.
@@ -102,7 +118,12 @@ pub(super) fn on_port(port: u16) -> Place {
 }
 
 /// A database's own socket: a directory that is named for it, or for its key where the name would not do.
-pub(super) fn own_socket(sockets: &Path, name: &str, key: &str) -> Place {
+pub(super) fn own_socket(
+    sockets: &Path,
+    name: &str,
+    key: &str,
+    protocol: Protocol,
+) -> Result<Place> {
     let harmless = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
     // What is named for a process is removed when that is gone.
     let named_for_a_process = name.starts_with(|c: char| c.is_ascii_digit());
@@ -110,10 +131,7 @@ pub(super) fn own_socket(sockets: &Path, name: &str, key: &str) -> Place {
     let fits = private_dir::require_short(&socket).is_ok();
     let sound = !name.is_empty() && name.chars().all(harmless) && !named_for_a_process;
     let dir = if sound && fits { name } else { key };
-    Place::Socket {
-        dir: sockets.join(dir),
-        port: PORT,
-    }
+    on_path(&sockets.join(dir), protocol)
 }
 
 #[cfg(test)]
@@ -129,15 +147,7 @@ mod tests {
         assert_eq!(asked("payments-staging"), Asked::Own);
         assert_eq!(asked("acme:europe-west1:payments"), Asked::Own);
         assert_eq!(asked("payments@staging=15500"), Asked::Port(15_500));
-        let socket = |dir: &str, port| Asked::Socket {
-            dir: dir.into(),
-            port,
-        };
-        assert_eq!(asked("payments=/tmp/ada"), socket("/tmp/ada", 5432));
-        assert_eq!(
-            asked("payments=/tmp/ada/.s.PGSQL.5433"),
-            socket("/tmp/ada", 5433)
-        );
+        assert_eq!(asked("payments=/tmp/ada"), Asked::Path("/tmp/ada".into()));
         for bad in [
             "=5432",
             "payments=",
@@ -157,12 +167,45 @@ mod tests {
     }
 
     #[test]
+    fn a_path_is_a_directory_or_the_socket_in_it() {
+        let at = |path: &str, protocol| on_path(Path::new(path), protocol);
+        let socket = |dir: &str, port| Place::Socket {
+            dir: dir.into(),
+            port,
+        };
+        for (path, expected) in [
+            ("/tmp/ada", socket("/tmp/ada", 5432)),
+            ("/tmp/ada/.s.PGSQL.5433", socket("/tmp/ada", 5433)),
+            ("/tmp/ada.sock", socket("/tmp/ada.sock", 5432)),
+        ] {
+            assert_eq!(at(path, Protocol::Postgres).unwrap(), expected);
+        }
+        let scratch = tempfile::tempdir().unwrap();
+        let odd = scratch.path().join("odd.sock");
+        std::fs::create_dir(&odd).unwrap();
+        let odd = odd.display().to_string();
+        for (path, expected) in [
+            ("/tmp/ada", "/tmp/ada/mysql.sock"),
+            ("/tmp/ada/payments.sock", "/tmp/ada/payments.sock"),
+            (&odd, &format!("{odd}/mysql.sock")),
+        ] {
+            let expected = Place::SocketFile(expected.into());
+            assert_eq!(at(path, Protocol::MySql).unwrap(), expected);
+        }
+        let error = at("/tmp/ada", Protocol::SqlServer).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Usage);
+    }
+
+    #[test]
     fn a_socket_is_named_for_its_database_where_that_can_be() {
         let dir = |sockets: &str, name: &str| match own_socket(
             Path::new(sockets),
             name,
             "0a1b2c3d4e5f",
-        ) {
+            Protocol::Postgres,
+        )
+        .unwrap()
+        {
             Place::Socket { dir, port: 5432 } => dir.display().to_string(),
             other => panic!("{other:?}"),
         };

@@ -6,13 +6,13 @@ use std::fmt::Write as _;
 use ring::digest::{SHA256, digest};
 
 use super::{Connection, Opening};
-use crate::launch::Dialect;
+use crate::tunnel::Protocol;
 
 pub(super) fn opening(connection: &Connection<'_>) -> Opening {
-    let (driver, class) = match connection.dialect {
-        Dialect::Postgres => ("postgresql", "org.postgresql.Driver"),
-        Dialect::Mysql => ("mysql.8", "com.mysql.cj.jdbc.Driver"),
-        Dialect::SqlServer => (
+    let (driver, class) = match connection.protocol {
+        Protocol::Postgres => ("postgresql", "org.postgresql.Driver"),
+        Protocol::MySql => ("mysql.8", "com.mysql.cj.jdbc.Driver"),
+        Protocol::SqlServer => (
             "sqlserver.ms",
             "com.microsoft.sqlserver.jdbc.SQLServerDriver",
         ),

@@ -3,13 +3,13 @@
 //! <https://dbeaver.com/docs/dbeaver/Command-Line/>
 
 use super::{Connection, Opening};
-use crate::launch::Dialect;
+use crate::tunnel::Protocol;
 
 pub(super) fn opening(connection: &Connection<'_>) -> Opening {
-    let driver = match connection.dialect {
-        Dialect::Postgres => "postgresql",
-        Dialect::Mysql => "mysql8",
-        Dialect::SqlServer => "sqlserver",
+    let driver = match connection.protocol {
+        Protocol::Postgres => "postgresql",
+        Protocol::MySql => "mysql8",
+        Protocol::SqlServer => "sqlserver",
     };
     let login = connection.login;
     let folder = if login.is_production() {

@@ -12,8 +12,9 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use super::{Dialect, Login};
+use super::Login;
 use crate::error::{ErrorKind, Result};
+use crate::tunnel::Protocol;
 
 /// Production's colour, as `RRGGBB`.
 const RED: &str = "B3261E";
@@ -119,7 +120,7 @@ impl fmt::Display for GuiApp {
 #[derive(Debug, Clone)]
 pub struct Connection<'a> {
     /// The language of the server.
-    pub dialect: Dialect,
+    pub protocol: Protocol,
     /// What the program is told.
     pub login: &'a Login,
     /// Where the tunnel listens, always the same for a database.
@@ -157,13 +158,13 @@ pub fn opening(app: GuiApp, connection: &Connection<'_>) -> Result<Opening> {
         GuiApp::Dbeaver => Ok(dbeaver::opening(connection)),
         GuiApp::Datagrip => Ok(datagrip::opening(connection)),
         GuiApp::Tableplus => Ok(tableplus::opening(connection)),
-        GuiApp::Pgadmin if connection.dialect == Dialect::Postgres => {
+        GuiApp::Pgadmin if connection.protocol == Protocol::Postgres => {
             Ok(pgadmin::opening(connection))
         }
         GuiApp::Pgadmin => Err(ErrorKind::Usage
             .error(format!(
                 "pgAdmin does not open {} databases",
-                connection.dialect
+                connection.protocol
             ))
             .hint("use --app dbeaver, datagrip or tableplus")),
     }
@@ -195,12 +196,12 @@ impl Connection<'_> {
     fn jdbc_url(&self) -> String {
         let database = super::other::escaped(&self.login.database);
         let address = self.address;
-        match self.dialect {
-            Dialect::Postgres => {
+        match self.protocol {
+            Protocol::Postgres => {
                 format!("jdbc:postgresql://{address}/{database}?sslmode=disable")
             }
-            Dialect::Mysql => format!("jdbc:mysql://{address}/{database}?sslMode=DISABLED"),
-            Dialect::SqlServer => format!(
+            Protocol::MySql => format!("jdbc:mysql://{address}/{database}?sslMode=DISABLED"),
+            Protocol::SqlServer => format!(
                 "jdbc:sqlserver://{address};databaseName={database};trustServerCertificate=true"
             ),
         }
@@ -222,7 +223,7 @@ mod tests {
 
     pub(super) fn connection(login: &Login) -> Connection<'_> {
         Connection {
-            dialect: Dialect::Postgres,
+            protocol: Protocol::Postgres,
             login,
             address: "127.0.0.1:15432".parse().unwrap(),
         }
@@ -244,7 +245,7 @@ mod tests {
     fn pgadmin_is_for_postgresql() {
         let login = ada();
         let mysql = Connection {
-            dialect: Dialect::Mysql,
+            protocol: Protocol::MySql,
             ..connection(&login)
         };
         assert!(opening(GuiApp::Pgadmin, &mysql).is_err());

@@ -3,18 +3,18 @@
 //! <https://tableplus.com/docs/gui-tools/manage-connections>
 
 use super::{Connection, Opening, RED};
-use crate::launch::Dialect;
 use crate::launch::other::escaped;
+use crate::tunnel::Protocol;
 
 /// Its own for connections without one.
 const PLAIN: &str = "F8F8F8";
 
 pub(super) fn opening(connection: &Connection<'_>) -> Opening {
     let login = connection.login;
-    let scheme = match connection.dialect {
-        Dialect::Postgres => "postgresql",
-        Dialect::Mysql => "mysql",
-        Dialect::SqlServer => "sqlserver",
+    let scheme = match connection.protocol {
+        Protocol::Postgres => "postgresql",
+        Protocol::MySql => "mysql",
+        Protocol::SqlServer => "sqlserver",
     };
     let environment = login.environment.as_deref().unwrap_or_default();
     let (color, env, safe_mode) = if login.is_production() {

@@ -1,0 +1,204 @@
+//! In the words of MySQL's clients.
+
+use std::ffi::OsString;
+use std::net::SocketAddr;
+
+use super::{Coordinates, shell_word, words};
+use crate::launch::other::escaped;
+use crate::tunnel::Endpoint;
+
+/// As most drivers take it. The file of a socket has no place in a URI; `socket` is what mysql2, mycli and usql read.
+pub(super) fn uri(user: &str, database: &str, endpoint: &Endpoint) -> String {
+    url("mysql", "socket", user, database, endpoint)
+}
+
+/// <https://docs.sqlalchemy.org/en/20/dialects/mysql.html#module-sqlalchemy.dialects.mysql.pymysql>
+pub(super) fn sqlalchemy(here: &Coordinates) -> String {
+    url(
+        "mysql+pymysql",
+        "unix_socket",
+        &here.user,
+        &here.database,
+        &here.endpoint,
+    )
+}
+
+fn url(scheme: &str, socket: &str, user: &str, database: &str, endpoint: &Endpoint) -> String {
+    let (user, database) = (escaped(user), escaped(database));
+    match (endpoint, endpoint.socket_file()) {
+        (Endpoint::Tcp(address), _) => format!("{scheme}://{user}@{address}/{database}"),
+        (_, file) => {
+            let file = file.unwrap_or_default();
+            let file = escaped(&file.to_string_lossy());
+            format!("{scheme}://{user}@localhost/{database}?{socket}={file}")
+        }
+    }
+}
+
+/// Where to go as the client's long options and option files name it:
+/// <https://dev.mysql.com/doc/refman/8.4/en/connection-options.html>.
+fn place(endpoint: &Endpoint) -> Vec<(&'static str, String)> {
+    match (endpoint, endpoint.socket_file()) {
+        (Endpoint::Tcp(address), _) => vec![
+            ("host", address.ip().to_string()),
+            ("port", address.port().to_string()),
+        ],
+        (_, file) => vec![("socket", file.unwrap_or_default().display().to_string())],
+    }
+}
+
+fn pairs(here: &Coordinates) -> Vec<(&'static str, String)> {
+    let mut pairs = place(&here.endpoint);
+    pairs.push(("user", here.user.clone()));
+    if !here.database.is_empty() {
+        pairs.push(("database", here.database.clone()));
+    }
+    pairs
+}
+
+pub(super) fn keywords(here: &Coordinates) -> String {
+    words(&pairs(here))
+}
+
+/// Oracle's client has TLS on by default and MariaDB's since 11.4; both know this way to leave it out.
+pub(super) fn command(here: &Coordinates) -> String {
+    let options = pairs(here).into_iter().map(|(name, value)| {
+        let option = format!("--{name}={value}");
+        format!(" {}", shell_word(&option))
+    });
+    std::iter::once("mysql".to_owned()).chain(options).collect()
+}
+
+/// <https://github.com/go-sql-driver/mysql#dsn-data-source-name>
+pub(super) fn go(here: &Coordinates) -> String {
+    let (user, database) = (&here.user, escaped(&here.database));
+    match (&here.endpoint, here.endpoint.socket_file()) {
+        (Endpoint::Tcp(address), _) => {
+            format!("{user}@tcp({address})/{database}?tls=false&allowNativePasswords=true")
+        }
+        (_, file) => format!(
+            "{user}@unix({})/{database}",
+            file.unwrap_or_default().display()
+        ),
+    }
+}
+
+/// <https://dev.mysql.com/doc/connector-j/en/connector-j-reference-jdbc-url-format.html>
+pub(super) fn jdbc(here: &Coordinates, address: SocketAddr) -> String {
+    let (user, database) = (escaped(&here.user), escaped(&here.database));
+    format!("jdbc:mysql://{address}/{database}?user={user}&sslMode=DISABLED")
+}
+
+/// What `mysql` itself reads, and the names that programs in containers are used to:
+/// <https://dev.mysql.com/doc/refman/8.4/en/environment-variables.html>.
+pub(super) fn variables(here: &Coordinates) -> Vec<(&'static str, OsString)> {
+    let mut variables = match (&here.endpoint, here.endpoint.socket_file()) {
+        (Endpoint::Tcp(address), _) => vec![
+            ("MYSQL_HOST", address.ip().to_string().into()),
+            ("MYSQL_TCP_PORT", address.port().to_string().into()),
+        ],
+        // To these clients "localhost" is the socket.
+        (_, file) => vec![
+            ("MYSQL_HOST", "localhost".into()),
+            ("MYSQL_UNIX_PORT", file.unwrap_or_default().into()),
+        ],
+    };
+    variables.push(("MYSQL_USER", here.user.clone().into()));
+    if !here.database.is_empty() {
+        variables.push(("MYSQL_DATABASE", here.database.clone().into()));
+    }
+    variables
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{at, port};
+    use super::*;
+    use crate::tunnel::Protocol;
+
+    fn socket() -> Coordinates {
+        at(
+            Protocol::MySql,
+            Endpoint::SocketFile("/run/bsql/payments/mysql.sock".into()),
+        )
+    }
+
+    #[test]
+    fn each_in_its_own_words() {
+        let port = port(Protocol::MySql);
+        let url = "ada%40acme.example@127.0.0.1:15432/payments";
+        assert_eq!(port.uri(), format!("mysql://{url}"));
+        assert_eq!(port.sqlalchemy(), format!("mysql+pymysql://{url}"));
+        assert_eq!(
+            port.keywords(),
+            "host=127.0.0.1 port=15432 user=ada@acme.example database=payments"
+        );
+        assert_eq!(
+            port.command(),
+            "mysql --host=127.0.0.1 --port=15432 --user=ada@acme.example --database=payments"
+        );
+        assert_eq!(
+            port.go(),
+            "ada@acme.example@tcp(127.0.0.1:15432)/payments?tls=false&allowNativePasswords=true"
+        );
+        assert_eq!(
+            port.jdbc().unwrap(),
+            "jdbc:mysql://127.0.0.1:15432/payments?user=ada%40acme.example&sslMode=DISABLED"
+        );
+        assert_eq!(
+            port.variables()[..4],
+            [
+                ("MYSQL_HOST", "127.0.0.1".into()),
+                ("MYSQL_TCP_PORT", "15432".into()),
+                ("MYSQL_USER", "ada@acme.example".into()),
+                ("MYSQL_DATABASE", "payments".into()),
+            ]
+        );
+    }
+
+    #[test]
+    fn a_socket_is_a_file() {
+        let here = socket();
+        let file = "%2Frun%2Fbsql%2Fpayments%2Fmysql.sock";
+        assert_eq!(
+            here.uri(),
+            format!("mysql://ada%40acme.example@localhost/payments?socket={file}")
+        );
+        assert_eq!(
+            here.sqlalchemy(),
+            format!("mysql+pymysql://ada%40acme.example@localhost/payments?unix_socket={file}")
+        );
+        assert_eq!(
+            here.go(),
+            "ada@acme.example@unix(/run/bsql/payments/mysql.sock)/payments"
+        );
+        assert_eq!(
+            here.keywords(),
+            "socket=/run/bsql/payments/mysql.sock user=ada@acme.example database=payments"
+        );
+        assert_eq!(
+            here.variables()[..2],
+            [
+                ("MYSQL_HOST", "localhost".into()),
+                ("MYSQL_UNIX_PORT", "/run/bsql/payments/mysql.sock".into()),
+            ]
+        );
+    }
+
+    #[test]
+    fn no_database_is_none() {
+        let here = Coordinates {
+            database: String::new(),
+            ..port(Protocol::MySql)
+        };
+        assert_eq!(here.uri(), "mysql://ada%40acme.example@127.0.0.1:15432/");
+        assert_eq!(
+            here.keywords(),
+            "host=127.0.0.1 port=15432 user=ada@acme.example"
+        );
+        assert!(!here.command().contains("database"));
+        assert!(here.go().contains(")/?tls=false"));
+        let names: Vec<_> = here.variables().into_iter().map(|(name, _)| name).collect();
+        assert!(!names.contains(&"MYSQL_DATABASE"), "{names:?}");
+    }
+}
