@@ -17,7 +17,7 @@ use crate::cloudsql::{
 };
 use crate::config::Profile;
 use crate::error::{Error, ErrorKind, Result};
-use crate::sql::{Connection, Login, is_user_refused};
+use crate::sql::{Connection, Dialect, Login, is_user_refused};
 use crate::target::DatabaseTarget;
 use crate::tunnel::{Dial as _, Protocol, Startup, Summary};
 use crate::ui::Ui;
@@ -282,6 +282,7 @@ async fn take_the_steps(
         reason: wanted.reason.map(str::to_owned),
     };
     let login = Login {
+        dialect: Dialect::Postgres,
         application_name: format!("bsql:{}", access.person),
         user,
         database,

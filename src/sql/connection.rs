@@ -547,7 +547,7 @@ mod tests {
     use tokio::net::UnixStream;
 
     use super::super::test_server::TestServer;
-    use super::super::{ServerError, is_user_refused};
+    use super::super::{Dialect, ServerError, is_user_refused};
     use super::*;
     use crate::error::Error;
     use crate::secret::Secret;
@@ -625,6 +625,7 @@ mod tests {
 
     fn as_user(user: &str) -> Login {
         Login {
+            dialect: Dialect::Postgres,
             database: "postgres".to_owned(),
             user: user.to_owned(),
             password: None,

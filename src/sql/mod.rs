@@ -23,9 +23,20 @@ use std::time::Duration;
 
 use crate::secret::Secret;
 
+/// What a database speaks: its protocol, and its SQL.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Dialect {
+    /// PostgreSQL.
+    Postgres,
+    /// MySQL, and what was made of it, as MariaDB.
+    MySql,
+}
+
 /// How to sign in to a database.
 #[derive(Debug, Clone)]
 pub struct Login {
+    /// What the database speaks.
+    pub dialect: Dialect,
     /// The database within the instance.
     pub database: String,
     /// The database user.
