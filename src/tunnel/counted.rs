@@ -7,7 +7,7 @@ use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::greeting::Greeting;
+use super::greeting::{Greeting, ProcessId};
 use super::meter::Meter;
 
 /// Bytes moved, seen from the local program.
@@ -38,11 +38,11 @@ pub(super) struct Counted<'a, S> {
 }
 
 impl<'a, S> Counted<'a, S> {
-    pub(super) fn new(inner: S, meter: &'a Meter) -> Self {
+    pub(super) fn new(inner: S, meter: &'a Meter, process_id: ProcessId) -> Self {
         Self {
             inner,
             meter,
-            greeting: Greeting::default(),
+            greeting: Greeting::new(process_id),
         }
     }
 

@@ -23,7 +23,23 @@ pub(super) struct Greeting {
     over: bool,
 }
 
+/// Where the number of the database's process comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum ProcessId {
+    /// From PostgreSQL's messages.
+    Overheard,
+    /// It is known already, or never will be: what goes through is not PostgreSQL's.
+    Known,
+}
+
 impl Greeting {
+    pub(super) fn new(process_id: ProcessId) -> Self {
+        Self {
+            over: process_id == ProcessId::Known,
+            ..Self::default()
+        }
+    }
+
     /// The process id, when `bytes` complete the message that has it.
     pub(super) fn hear(&mut self, bytes: &[u8]) -> Option<u32> {
         if self.over {

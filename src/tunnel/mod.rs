@@ -1,11 +1,14 @@
 //! Local programs that dial in: a socket that only this person's programs can open, and behind it the database.
 //!
 //! The room knows neither Cloud SQL nor TLS. It has [`Dial`], which hands it an open stream to the database, and it
-//! understands PostgreSQL at start-up only ([`pgwire`]): enough to sign the person in under the right name, and to tell
-//! the client in its own language why that did not work. After that it moves bytes.
+//! understands PostgreSQL ([`pgwire`]) and MySQL ([`mysqlwire`]) at start-up only: enough to sign the person in under the
+//! right name, and to tell the client in its own language why that did not work. After that it moves bytes. For SQL Server
+//! it does nothing else.
 
 use crate::error::Result;
 
+#[cfg(unix)]
+mod bytes;
 #[cfg(unix)]
 mod counted;
 #[cfg(unix)]
@@ -16,6 +19,11 @@ mod listener;
 mod local;
 #[cfg(unix)]
 mod meter;
+#[cfg(unix)]
+mod mysql;
+pub mod mysqlwire;
+#[cfg(unix)]
+mod packets;
 #[cfg(unix)]
 mod peer;
 pub mod pgwire;
@@ -144,10 +152,12 @@ impl Place {
 pub struct Startup {
     /// What the database speaks.
     pub protocol: Protocol,
-    /// The database user, whatever name the client gives: libpq gives the operating system's when it was told none.
+    /// The database user, whatever name the client gives: libpq gives the operating system's when it was told none. SQL
+    /// Server's clients name it themselves.
     pub user: String,
     /// For clients that give none.
     pub application_name: String,
-    /// Asks the server for read-only transactions. A guard rail: a session can turn it off again.
+    /// Asks the server for read-only transactions, which SQL Server does not have. A guard rail: a session can turn it off
+    /// again.
     pub read_only: bool,
 }

@@ -8,16 +8,17 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::time::timeout;
 
 use super::counted::Counted;
+use super::greeting::ProcessId;
 use super::meter::Meter;
 use super::pgwire::{FirstPacket, Malformed, NOT_ENCRYPTED, Refusal, StartupMessage};
 use super::pump::pump;
-use super::{Dial, Startup};
+use super::{Dial, Protocol, Startup, bytes, mysql};
 use crate::buffers::Buffers;
 use crate::error::{Error, ErrorKind, Result, ResultExt as _};
 
 /// For the local program to say what it wants, and for the database to say anything at all: PostgreSQL's own
 /// `authentication_timeout`.
-const START_TIMEOUT: Duration = Duration::from_secs(60);
+pub(super) const START_TIMEOUT: Duration = Duration::from_secs(60);
 /// For a cancel request, which the server answers by closing.
 const CANCEL_TIMEOUT: Duration = Duration::from_secs(10);
 /// How a connection went.
@@ -35,7 +36,7 @@ pub(super) enum Outcome {
 
 /// Serves one local program. One that comes when there are `too_many` already may still cancel what another one does.
 pub(super) async fn run<S, D>(
-    mut local: S,
+    local: S,
     dialer: &D,
     startup: &Startup,
     too_many: Option<usize>,
@@ -46,10 +47,31 @@ where
     S: AsyncRead + AsyncWrite + Unpin,
     D: Dial,
 {
+    let outcome = match startup.protocol {
+        Protocol::Postgres => postgres(local, dialer, startup, too_many, meter, buffers).await,
+        Protocol::MySql => mysql::run(local, dialer, startup, too_many, meter, buffers).await,
+        Protocol::SqlServer => bytes::run(local, dialer, too_many, meter, buffers).await,
+    };
+    outcome.unwrap_or_else(Outcome::Failed)
+}
+
+/// A connection of PostgreSQL's: the client speaks first.
+async fn postgres<S, D>(
+    mut local: S,
+    dialer: &D,
+    startup: &Startup,
+    too_many: Option<usize>,
+    meter: &Meter,
+    buffers: &Arc<Buffers>,
+) -> Result<Outcome>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+    D: Dial,
+{
     let first = timeout(START_TIMEOUT, read_first_packet(&mut local))
         .await
         .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
-    let outcome = match first {
+    match first {
         Ok(Some(Ok(FirstPacket::Startup(message)))) => {
             if let Some(most) = too_many {
                 Err(turn_away(&mut local, most).await)
@@ -67,8 +89,7 @@ where
             tracing::debug!(%error, "the client left during start-up");
             Ok(Outcome::Left)
         }
-    };
-    outcome.unwrap_or_else(Outcome::Failed)
+    }
 }
 
 /// `None` when the client closed instead. Never reads beyond the packet.
@@ -130,7 +151,7 @@ where
             return Err(error);
         }
     };
-    let mut local = Counted::new(local, meter);
+    let mut local = Counted::new(local, meter, ProcessId::Overheard);
     let pumped = async {
         local.write_all(&first[..read]).await?;
         local.flush().await?;
@@ -178,7 +199,7 @@ where
 
 /// Why the database said nothing. In TLS 1.3 a client certificate that was refused shows here, not in the handshake, as
 /// "invalid data".
-fn unanswered(error: io::Error) -> Error {
+pub(super) fn unanswered(error: io::Error) -> Error {
     let kind = match error.kind() {
         io::ErrorKind::InvalidData => ErrorKind::Refused,
         _ => ErrorKind::Unavailable,
@@ -239,7 +260,6 @@ async fn send<S: AsyncWrite + Unpin>(local: &mut S, refusal: &Refusal) {
 mod tests {
     use tokio::io::{DuplexStream, duplex};
 
-    use super::super::Protocol;
     use super::super::pgwire::tests::{fields, startup};
     use super::*;
 

@@ -1,0 +1,66 @@
+//! MySQL's packets, one at a time from a stream.
+
+use std::io;
+
+use tokio::io::{AsyncRead, AsyncReadExt as _};
+
+use super::mysqlwire::{HEADER, Header, Malformed};
+
+/// A whole packet, with its header.
+#[derive(Debug)]
+pub(super) struct Packet {
+    pub(super) header: Header,
+    bytes: Vec<u8>,
+}
+
+impl Packet {
+    #[cfg(test)]
+    pub(super) fn of(bytes: Vec<u8>) -> Self {
+        let header = Header::parse(*bytes.first_chunk().unwrap()).unwrap();
+        Self { header, bytes }
+    }
+
+    pub(super) fn payload(&self) -> &[u8] {
+        &self.bytes[HEADER..]
+    }
+
+    pub(super) fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+/// What was read of a stream, in packets.
+#[derive(Debug, Default)]
+pub(super) struct Packets(Vec<u8>);
+
+impl Packets {
+    /// The next packet; `None` when the stream has ended. Cancel safe: what was read is kept.
+    pub(super) async fn next<S>(&mut self, stream: &mut S) -> io::Result<Option<Packet>>
+    where
+        S: AsyncRead + Unpin,
+    {
+        loop {
+            if let Some(header) = self.0.first_chunk() {
+                let header = Header::parse(*header).map_err(as_io)?;
+                let end = HEADER + header.length;
+                if self.0.len() >= end {
+                    let after = self.0.split_off(end);
+                    let bytes = std::mem::replace(&mut self.0, after);
+                    return Ok(Some(Packet { header, bytes }));
+                }
+            }
+            if stream.read_buf(&mut self.0).await? == 0 {
+                return Ok(None);
+            }
+        }
+    }
+
+    /// What was read beyond the packets.
+    pub(super) fn rest(self) -> Vec<u8> {
+        self.0
+    }
+}
+
+fn as_io(malformed: Malformed) -> io::Error {
+    io::Error::other(malformed)
+}
