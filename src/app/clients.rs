@@ -52,7 +52,7 @@ impl App {
             }
         }
         match (missing, protocol) {
-            (missing @ Some(_), Protocol::Postgres) => Ok(Chosen::Builtin {
+            (missing @ Some(_), Protocol::Postgres | Protocol::MySql) => Ok(Chosen::Builtin {
                 instead_of: missing,
             }),
             (Some(missing), _) => Err(missing),

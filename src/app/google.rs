@@ -196,7 +196,7 @@ impl App {
             admin: self.sql_admin(profile)?,
             credentials,
             key: certificates.key,
-            iam_login: true,
+            iam_login: certificates.iam_login,
             kept: Some(certificates.kept),
             domain,
             moved_to: Moved::default(),

@@ -32,6 +32,14 @@ impl CertificateStore for BesideSession {
 pub(crate) struct ClientCertificates {
     pub(super) key: PendingKey,
     pub(super) kept: Kept,
+    pub(super) iam_login: bool,
+}
+
+impl ClientCertificates {
+    /// Whether they are to be the database login as well, as they are if nobody says otherwise.
+    pub(crate) fn with_login(self, iam_login: bool) -> Self {
+        Self { iam_login, ..self }
+    }
 }
 
 impl App {
@@ -47,6 +55,7 @@ impl App {
         ClientCertificates {
             key: ClientKey::kept_or_new(kept.clone(), self.clock),
             kept,
+            iam_login: true,
         }
     }
 }

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use futures_util::future::LocalBoxFuture;
 
+use super::engine;
 use super::named::{Candidates, NamingArgs, candidates, choose, say_note, without_alias};
 use super::via::ViaArgs;
 use crate::app::{App, GoogleCredentials, InstanceDialer};
@@ -48,14 +49,24 @@ pub(super) struct Reached {
     pub(super) dialer: Arc<InstanceDialer>,
     pub(super) credentials: Arc<GoogleCredentials>,
     instance: InstanceConnectionName,
-    /// Of the database user, if it is one's own.
-    user_type: Option<&'static str>,
+    engine: Engine,
+    /// Whether the certificate is the login. Else the client is asked for a password, where there is one.
+    iam_login: bool,
+    /// The database user, if it is one's own.
+    iam_user: Option<IamUser>,
     /// For the audit.
     pub(super) access: Access,
     timings: Timings,
     /// How to find it once more, if it was found in what is kept of the catalog: that may be out of date.
     again: Option<Again>,
     usage: Usage,
+}
+
+/// A database user of Google's, as `gcloud sql users create` wants it.
+#[derive(Debug)]
+struct IamUser {
+    name: String,
+    user_type: &'static str,
 }
 
 /// What was wanted, to ask for it once more.
@@ -231,35 +242,64 @@ async fn take_the_steps(
         }
     };
 
-    let engine = target.engine.unwrap_or(Engine::Postgres);
-    if engine != Engine::Postgres {
-        return Err(ErrorKind::Catalog
-            .error(format!(
-                "`{}` is a {engine} database, which this version cannot connect to",
-                target.name
-            ))
-            .hint("this version connects to PostgreSQL"));
-    }
     let person = claims
         .email
         .clone()
         .unwrap_or_else(|| claims.subject.clone());
-    let (user, user_type) = if let Some(user) = wanted.user {
-        (user.to_owned(), None)
-    } else {
-        let asking = app.shutdown().or_interrupted(credentials.principal());
-        let who = ui.wait("asking Google who you are", asking).await?;
-        (database_user(&who.login, engine), Some(who.user_type))
-    };
-    let start = Instant::now();
     let ip_type = match target.ip_type {
         Some(ip_type) => ip_type,
         None => profile.google.ip_type.parse::<IpType>()?,
     };
-    let locator = target.instance.clone();
-    let shared = Arc::clone(&credentials);
-    let dialer = app.dialer(&profile, shared, certificates, locator, domain, ip_type)?;
-    let dialer = Arc::new(dialer.via(via));
+    let dialer = |iam_login: bool| -> Result<InstanceDialer> {
+        let (shared, locator) = (Arc::clone(&credentials), target.instance.clone());
+        let certificates = certificates.clone().with_login(iam_login);
+        let domain = domain.clone();
+        let dialer = app.dialer(&profile, shared, certificates, locator, domain, ip_type)?;
+        Ok(dialer.via(via.clone()))
+    };
+    let mut asked = None;
+    let engine = if let Some(engine) = target.engine {
+        engine
+    } else {
+        // Nobody says it but Google, with all that is needed to dial.
+        let dialer = asked.insert(dialer(true)?);
+        let asking = app.shutdown().or_interrupted(dialer.connection_info());
+        let info = ui.wait("asking Google about the instance", asking).await?;
+        engine::known(&target.name, info.engine, &info.database_version)?
+    };
+    engine::require_able(
+        engine,
+        wanted.command,
+        wanted.name,
+        wanted.user,
+        wanted.read_only,
+    )?;
+    // PostgreSQL does not care whose name a certificate has where the user has a password.
+    let own = if wanted.user.is_none() || engine == Engine::MySql {
+        let asking = app.shutdown().or_interrupted(credentials.principal());
+        let who = ui.wait("asking Google who you are", asking).await?;
+        Some((database_user(&who.login, engine), who))
+    } else {
+        None
+    };
+    let (own, who) = own.unzip();
+    let own = own.unwrap_or_default();
+    let iam_login = engine::is_iam_login(engine, wanted.user, &own);
+    let user = wanted.user.map_or_else(|| own.clone(), str::to_owned);
+    let iam_user = who.filter(|_| user == own && iam_login).map(|who| IamUser {
+        name: match engine {
+            Engine::Postgres | Engine::SqlServer => own.clone(),
+            // Known by the part before the @, and made by the whole.
+            Engine::MySql => who.login,
+        },
+        user_type: who.user_type,
+    });
+    let start = Instant::now();
+    let dialer = match asked {
+        Some(dialer) if iam_login => dialer,
+        _ => dialer(iam_login)?,
+    };
+    let dialer = Arc::new(dialer);
     let locating = app.shutdown().or_interrupted(dialer.locate());
     let instance = ui
         .wait("asking Google where the instance is", locating)
@@ -268,7 +308,7 @@ async fn take_the_steps(
     let database = wanted
         .database
         .or(target.database_on(engine))
-        .unwrap_or("postgres")
+        .unwrap_or_default()
         .to_owned();
     let access = Access {
         command: wanted.command.to_owned(),
@@ -282,7 +322,7 @@ async fn take_the_steps(
         reason: wanted.reason.map(str::to_owned),
     };
     let login = Login {
-        dialect: Dialect::Postgres,
+        dialect: engine::dialect(engine).unwrap_or(Dialect::Postgres),
         application_name: format!("bsql:{}", access.person),
         user,
         database,
@@ -296,7 +336,9 @@ async fn take_the_steps(
         dialer,
         credentials,
         instance,
-        user_type,
+        engine,
+        iam_login,
+        iam_user,
         access,
         timings,
         again: None,
@@ -319,11 +361,12 @@ pub(super) fn outcome(exit: u8, summary: &Summary) -> Outcome {
 impl Reached {
     /// What the database speaks.
     pub(super) fn protocol(&self) -> Protocol {
-        match self.target.engine.unwrap_or(Engine::Postgres) {
-            Engine::Postgres => Protocol::Postgres,
-            Engine::MySql => Protocol::MySql,
-            Engine::SqlServer => Protocol::SqlServer,
-        }
+        engine::protocol(self.engine)
+    }
+
+    /// Whether a client has to ask for the password: MySQL's do not by themselves.
+    pub(super) fn asks_password(&self) -> bool {
+        !self.iam_login
     }
 
     /// What a tunnel's connections are signed in with.
@@ -338,11 +381,40 @@ impl Reached {
 
     /// Logs in once. A refusal is recorded, and said in words that lead on.
     pub(super) async fn open(&mut self, app: &App, ui: &mut Ui) -> Result<Connection<Stream>> {
-        let result = match self.try_open(app, ui).await {
+        match self.proven(true, app, ui).await? {
+            Some(connection) => Ok(connection),
+            None => Err(
+                engine::speaks_not(&self.target.name, self.engine).hint(format!(
+                    "use a client program: bsql connect {}",
+                    self.target.name
+                )),
+            ),
+        }
+    }
+
+    /// Proves that a program will get in, as far as that goes: where the program asks for a password, it is the instance
+    /// that lets bsql in.
+    pub(super) async fn prove(&mut self, app: &App, ui: &mut Ui) -> Result<()> {
+        let logs_in = self.iam_login;
+        if let Some(connection) = self.proven(logs_in, app, ui).await? {
+            // Its session must be over: an instance may allow only one.
+            connection.close().await;
+        }
+        Ok(())
+    }
+
+    /// `None` where bsql itself has nothing to say.
+    async fn proven(
+        &mut self,
+        logs_in: bool,
+        app: &App,
+        ui: &mut Ui,
+    ) -> Result<Option<Connection<Stream>>> {
+        let result = match self.try_open(logs_in, app, ui).await {
             Err(error)
                 if error.kind() == ErrorKind::NotFound && self.find_again(app, ui).await? =>
             {
-                self.try_open(app, ui).await
+                self.try_open(logs_in, app, ui).await
             }
             result => result,
         };
@@ -382,34 +454,46 @@ impl Reached {
 
     fn try_open<'a>(
         &'a mut self,
+        logs_in: bool,
         app: &'a App,
         ui: &'a Ui,
-    ) -> LocalBoxFuture<'a, Result<Connection<Stream>>> {
-        Box::pin(async {
-            let result = self.log_in(app, ui).await;
+    ) -> LocalBoxFuture<'a, Result<Option<Connection<Stream>>>> {
+        Box::pin(async move {
+            let result = self.log_in(logs_in, app, ui).await;
             // In TLS 1.3 a certificate is refused after the handshake, when nothing but the log-in shows it.
             if result.is_err() && self.dialer.was_refused() {
                 tracing::info!("the instance refused the certificate: once more, with a new one");
-                return self.log_in(app, ui).await;
+                return self.log_in(logs_in, app, ui).await;
             }
             result
         })
     }
 
-    async fn log_in(&mut self, app: &App, ui: &Ui) -> Result<Connection<Stream>> {
+    async fn log_in(
+        &mut self,
+        logs_in: bool,
+        app: &App,
+        ui: &Ui,
+    ) -> Result<Option<Connection<Stream>>> {
         let start = Instant::now();
         let dialing = app.shutdown().or_interrupted(self.dialer.dial());
         let stream = ui
             .wait("opening the connection to the instance", dialing)
             .await?;
         self.timings.add("instance", start);
+        // Known already: it was needed to dial.
+        let info = self.dialer.connection_info().await?;
+        engine::require_same(&self.target.name, self.target.engine, info.engine)?;
+        if !logs_in || engine::dialect(self.engine).is_none() {
+            return Ok(None);
+        }
         let start = Instant::now();
         let opening = app
             .shutdown()
             .or_interrupted(Connection::open(stream, &self.login));
         let opened = ui.wait("logging in to the database", opening).await;
         self.timings.add("login", start);
-        opened
+        opened.map(Some)
     }
 
     /// Adds to the database's refusal what only bsql knows: the instance, and who can help.
@@ -432,9 +516,9 @@ impl Reached {
             "ask the database's owner{owner} for the IAM database user `{user}` on `{}`",
             self.instance
         ));
-        match self.user_type {
-            Some(user_type) => error.hint(format!(
-                "they run: gcloud sql users create {user} --instance={instance} --project={project} --type={user_type}"
+        match &self.iam_user {
+            Some(IamUser { name, user_type }) => error.hint(format!(
+                "they run: gcloud sql users create {name} --instance={instance} --project={project} --type={user_type}"
             )),
             None => error,
         }

@@ -71,6 +71,7 @@ pub(super) async fn run(
         user: reached.login.user.clone(),
         application_name: reached.login.application_name.clone(),
         read_only: reached.login.read_only,
+        asks_password: false,
         environment: reached.target.environment.clone(),
     };
     let environment = app.environment();

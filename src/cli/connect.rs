@@ -7,7 +7,7 @@ use clap_complete::engine::ArgValueCompleter;
 use tokio_util::sync::CancellationToken;
 
 use super::access::{Reached, Wanted, outcome, reach_named};
-use super::builtin::{self, BuiltinArgs};
+use super::builtin;
 use super::complete;
 use super::named::NamingArgs;
 use super::query::{Format, print_rows};
@@ -15,7 +15,7 @@ use super::via::ViaArgs;
 use crate::app::{App, Chosen};
 use crate::error::Result;
 use crate::launch::{self, Client, Login};
-use crate::tunnel::{Protocol, Tunnel};
+use crate::tunnel::{Place, Protocol, Tunnel};
 use crate::ui::Ui;
 
 /// Open a prompt on a database, as yourself
@@ -32,7 +32,8 @@ pub(crate) struct ConnectArgs {
     /// The database user, if not yourself
     #[arg(short, long)]
     user: Option<String>,
-    /// The program to start: psql, pgcli, usql, any other by its path, or `builtin`, bsql's own prompt
+    /// The program to start: psql, pgcli, usql, mysql, mariadb, mycli, sqlcmd, any other by its path, or `builtin`, bsql's
+    /// own prompt
     #[arg(long, value_name = "PROGRAM")]
     client: Option<String>,
     /// Ask the server for read-only transactions
@@ -55,33 +56,14 @@ pub(crate) struct ConnectArgs {
     client_args: Vec<OsString>,
 }
 
-/// What opens the prompt, with what it is told.
-enum With {
-    Program(Client),
-    Builtin(BuiltinArgs),
-}
-
 /// How long the client may take to end when it is told to, and open connections after that.
 const GRACE: Duration = Duration::from_secs(1);
 
 pub(crate) async fn run(args: ConnectArgs, app: &App, ui: &mut Ui) -> Result<u8> {
     // Found out before a browser opens: nobody wants to sign in for a program that is not there.
-    let client = match (&args.command, args.dry_run) {
-        (None, false) => {
-            Some(app.client(args.client.as_deref(), Protocol::Postgres, &args.name)?)
-        }
-        _ => None,
-    };
-    let client = match client {
-        None => None,
-        Some(Chosen::Program(client)) => Some(With::Program(client)),
-        Some(Chosen::Builtin { instead_of }) => {
-            if let Some(missing) = instead_of {
-                builtin::instead_of(missing, &args.client_args, ui)?;
-            }
-            Some(With::Builtin(builtin::arguments(&args.client_args)?))
-        }
-    };
+    if let Some(named) = &args.client {
+        app.client(Some(named), Protocol::Postgres, &args.name)?;
+    }
     let wanted = Wanted {
         name: &args.name,
         database: args.database.as_deref(),
@@ -100,18 +82,23 @@ pub(crate) async fn run(args: ConnectArgs, app: &App, ui: &mut Ui) -> Result<u8>
         ))?;
         return Ok(0);
     }
-    let connection = reached.open(app, ui).await?;
-    match (args.command, client) {
-        (Some(sql), _) => {
-            print_rows(connection, sql.as_str(), Format::Table, reached, app, ui).await
-        }
-        (None, Some(With::Builtin(args))) => builtin::run(args, connection, reached, app, ui).await,
-        (None, Some(With::Program(client))) => {
-            // The probe's session must be over: an instance may allow only one.
-            connection.close().await;
+    if let Some(sql) = args.command {
+        let connection = reached.open(app, ui).await?;
+        return print_rows(connection, sql.as_str(), Format::Table, reached, app, ui).await;
+    }
+    match app.client(args.client.as_deref(), reached.protocol(), &args.name)? {
+        Chosen::Program(client) => {
+            reached.prove(app, ui).await?;
             start_client(client, &args.client_args, reached, app, ui).await
         }
-        (None, None) => unreachable!("without a command there is a client"),
+        Chosen::Builtin { instead_of } => {
+            if let Some(missing) = instead_of {
+                builtin::instead_of(missing, &args.client_args, ui)?;
+            }
+            let builtin_args = builtin::arguments(&args.client_args)?;
+            let connection = reached.open(app, ui).await?;
+            builtin::run(builtin_args, connection, reached, app, ui).await
+        }
     }
 }
 
@@ -131,7 +118,15 @@ async fn start_client(
     }
     let protocol = reached.protocol();
     let startup = reached.startup();
-    let tunnel = Tunnel::bind_unix(&app.paths().runtime, reached.dialer, startup)?;
+    let asks_password = reached.asks_password();
+    let place = match protocol {
+        Protocol::Postgres | Protocol::MySql => Place::Private {
+            runtime_dir: app.paths().runtime.clone(),
+        },
+        // Its clients dial ports alone.
+        Protocol::SqlServer => Place::Tcp(([127, 0, 0, 1], 0).into()),
+    };
+    let tunnel = Tunnel::bind(&place, reached.dialer, startup)?;
     let endpoint = tunnel.endpoint();
     let login = Login {
         name: reached.target.name.clone(),
@@ -139,6 +134,7 @@ async fn start_client(
         user: reached.login.user,
         application_name: reached.login.application_name,
         read_only: reached.login.read_only,
+        asks_password,
         environment: reached.target.environment,
     };
     let command = identified.client.command(

@@ -16,13 +16,13 @@ use crate::app::App;
 use crate::audit::AuditEntry;
 use crate::error::{Error, ErrorKind, Result, ResultExt as _};
 use crate::launch::{self, Coordinates};
-use crate::tunnel::{Place, Summary, Tunnel};
+use crate::tunnel::{Place, Protocol, Summary, Tunnel};
 use crate::ui::Ui;
 
 /// Run a command with tunnels to databases, and the variables that lead clients to them
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "PGHOST, PGPORT, PGUSER, PGDATABASE, DATABASE_URL and their kin are set for the first database. \
+    after_help = "PGHOST, PGPORT, PGUSER, PGDATABASE, DATABASE_URL and their kin (MYSQL_…, SQLCMD…) are set for the first database. \
         With several, and with --env-prefix, each has them with a prefix too: PAYMENTS_STAGING_PGHOST, PAYMENTS_STAGING_DATABASE_URL."
 )]
 pub(crate) struct ExecArgs {
@@ -105,10 +105,11 @@ pub(crate) async fn run(args: ExecArgs, app: &App, ui: &mut Ui) -> Result<u8> {
     for (name, prefix) in args.names.iter().zip(prefixes) {
         sessions.push(open(name, prefix, &args, &stop, app, ui).await?);
     }
+    let first = sessions[0].coordinates.protocol;
     let mut command = Command::new(&args.command[0]);
     command.args(&args.command[1..]);
     for (name, _) in app.environment().variables() {
-        if launch::leads_astray(&name) {
+        if launch::leads_astray(&name) && !launch::is_password(&name, first) {
             command.env_remove(name);
         }
     }
@@ -181,10 +182,10 @@ async fn open(
         via: &args.via,
     };
     let mut reached = reach(&wanted, app, ui).await?;
-    reached.open(app, ui).await?.close().await;
+    reached.prove(app, ui).await?;
     let (protocol, startup) = (reached.protocol(), reached.startup());
     let login = &reached.login;
-    let place = if args.tcp {
+    let place = if args.tcp || protocol == Protocol::SqlServer {
         Place::Tcp(([127, 0, 0, 1], 0).into())
     } else {
         Place::Private {

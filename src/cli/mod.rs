@@ -8,6 +8,7 @@ mod completions;
 mod config;
 mod connect;
 mod dsn;
+mod engine;
 mod env;
 mod exec;
 mod freshness;

@@ -140,6 +140,7 @@ fn login(report: &Report) -> Login {
         user: report.user.clone(),
         application_name: report.application_name.clone(),
         read_only: report.read_only,
+        asks_password: false,
         environment: report.environment.clone(),
     }
 }

@@ -25,6 +25,8 @@ pub struct Login {
     pub application_name: String,
     /// For the prompt only: the tunnel is what asks the server for it.
     pub read_only: bool,
+    /// Whether the client is to ask for a password: the tunnel does not sign this user in.
+    pub asks_password: bool,
     /// The catalog's environment, as `production`.
     pub environment: Option<String>,
 }
@@ -116,7 +118,7 @@ impl Client {
         command.env_clear();
         for (name, value) in inherited {
             colour &= name != "NO_COLOR" || value.is_empty();
-            if environment::is_passed_on(&name) {
+            if environment::is_passed_on(&name) || environment::is_password(&name, protocol) {
                 command.env(name, value);
             }
         }
@@ -168,6 +170,7 @@ pub(super) mod tests {
             user: "ada@acme.example".to_owned(),
             application_name: "bsql:ada@acme.example".to_owned(),
             read_only: false,
+            asks_password: false,
             environment: Some("staging".to_owned()),
         }
     }
@@ -249,6 +252,17 @@ pub(super) mod tests {
             .map(|(name, value)| (name.as_str(), value.as_str()))
             .collect();
         assert_eq!(shown, expected);
+    }
+
+    #[test]
+    fn a_password_goes_to_who_has_to_sign_in_by_itself() {
+        let tcp = Endpoint::Tcp("127.0.0.1:11433".parse().unwrap());
+        let command = client(Flavour::Sqlcmd)
+            .command(Protocol::SqlServer, &ada(), &tcp, &[], inherited())
+            .unwrap();
+        let environment = environment(&command);
+        assert_eq!(environment["SQLCMDPASSWORD"], "hunter2");
+        assert!(!environment.contains_key("MYSQL_PWD"));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::ffi::{OsStr, OsString};
 
 use super::coordinates::host_and_port;
-use crate::tunnel::Endpoint;
+use crate::tunnel::{Endpoint, Protocol};
 
 /// libpq's variables that say how the person likes things, not where to go or as whom.
 ///
@@ -44,6 +44,14 @@ pub(super) fn is_passed_on(name: &OsStr) -> bool {
         .to_ascii_uppercase()
         .starts_with("BSQL_");
     !leads_astray(name) && !ours
+}
+
+/// The password of a user that the tunnel does not sign in: the person's own business, and no way to anywhere.
+pub fn is_password(name: &OsStr, protocol: Protocol) -> bool {
+    match protocol {
+        Protocol::Postgres | Protocol::MySql => false,
+        Protocol::SqlServer => name == "SQLCMDPASSWORD",
+    }
 }
 
 /// Whether a variable may lead a client elsewhere than to the tunnel. Every `PG…` that is no preference and every

@@ -18,7 +18,7 @@ mod through;
 
 pub use client::{Client, Login};
 pub use coordinates::Coordinates;
-pub use environment::leads_astray;
+pub use environment::{is_password, leads_astray};
 pub use flavour::{Flavour, Identified};
 pub use other::url;
 pub use run::run;

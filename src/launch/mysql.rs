@@ -1,6 +1,7 @@
 //! What `mysql`, `mariadb` and `mycli` are told.
 //!
-//! No password: the tunnel signs in. So a password in `~/.my.cnf` is not sent either.
+//! No password: the tunnel signs in. So a password in `~/.my.cnf` is not sent either, and for a user that has one the client
+//! asks.
 
 use std::ffi::OsString;
 
@@ -26,7 +27,9 @@ pub(super) fn args(flavour: Flavour, login: &Login, endpoint: &Endpoint) -> Vec<
         }
     };
     args.push(option("user", &login.user));
-    args.push(option("database", &login.database));
+    if !login.database.is_empty() {
+        args.push(option("database", &login.database));
+    }
     let read_only = if login.read_only { " (read-only)" } else { "" };
     args.push(option("prompt", &format!("{}{read_only}> ", login.label())));
     match flavour {
@@ -37,7 +40,11 @@ pub(super) fn args(flavour: Flavour, login: &Login, endpoint: &Endpoint) -> Vec<
                 Endpoint::Tcp(_) => "tcp",
             };
             args.push(option("protocol", &protocol));
-            args.push("--skip-password".into());
+            args.push(if login.asks_password {
+                "--password".into()
+            } else {
+                "--skip-password".into()
+            });
             // The way to the tunnel does not leave this machine; the tunnel encrypts the rest.
             args.push(match flavour {
                 Flavour::Mysql => "--ssl-mode=DISABLED".into(),
@@ -102,5 +109,21 @@ mod tests {
         };
         let args = args(Flavour::Mysql, &login, &socket());
         assert!(args.contains(&"--prompt=payments@production (read-only)> ".into()));
+    }
+
+    #[test]
+    fn a_user_with_a_password_is_asked_for_it_and_no_database_is_none() {
+        let login = Login {
+            asks_password: true,
+            database: String::new(),
+            ..ada()
+        };
+        let args = args(Flavour::Mariadb, &login, &socket());
+        assert!(args.contains(&"--password".into()), "{args:?}");
+        let shown = format!("{args:?}");
+        assert!(
+            !shown.contains("skip-password") && !shown.contains("database"),
+            "{shown}"
+        );
     }
 }

@@ -50,6 +50,7 @@ mod tests {
             user: "ada".to_owned(),
             application_name: "bsql:ada".to_owned(),
             read_only,
+            asks_password: false,
             environment: environment.map(str::to_owned),
         }
     }

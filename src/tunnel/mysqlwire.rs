@@ -362,12 +362,12 @@ pub struct Refusal {
     pub message: String,
 }
 
-/// `ER_CON_COUNT_ERROR`, `ER_HANDSHAKE_ERROR`, `ER_ACCESS_DENIED_ERROR`; and `CR_CONN_HOST_ERROR`, which clients say
-/// themselves when there is no server.
+/// `ER_CON_COUNT_ERROR`, `ER_HANDSHAKE_ERROR`, `ER_ACCESS_DENIED_ERROR`, and `ER_CONNECT_TO_FOREIGN_DATA_SOURCE`. Not
+/// 2003, `CR_CONN_HOST_ERROR`: from a server, clients take their own errors for a malformed packet.
 const TOO_MANY: (u16, &str) = (1040, "08004");
 const BAD_HANDSHAKE: (u16, &str) = (1043, "08S01");
 const ACCESS_DENIED: (u16, &str) = (1045, "28000");
-const NO_SERVER: (u16, &str) = (2003, "08S01");
+const NO_SERVER: (u16, &str) = (1429, "08S01");
 /// `MYSQL_ERRMSG_SIZE`: clients cut longer ones.
 const LONGEST_MESSAGE: usize = 512;
 
@@ -659,7 +659,7 @@ pub(super) mod tests {
         );
         assert_eq!(&refusal.as_answer(2)[3..13], b"\x02\xff\x15\x04#28000");
         let long = Refusal::from(&ErrorKind::Unavailable.error("ä".repeat(1_000)));
-        assert_eq!(long.code, 2003);
+        assert_eq!(long.code, 1429);
         assert!(long.message.len() <= LONGEST_MESSAGE && long.message.ends_with('ä'));
         assert_eq!(Refusal::too_many(7).code, 1040);
     }

@@ -23,6 +23,7 @@ mod identity;
 mod lint;
 mod listing;
 mod login;
+mod mariadb;
 mod open;
 mod profile;
 mod query;

@@ -117,7 +117,7 @@ async fn try_to_open(
         return Ok(Attempt::AlreadyOpen(Box::new(open.report)));
     };
     // Proven before anybody is told that it is ready.
-    reached.open(app, ui).await?.close().await;
+    reached.prove(app, ui).await?;
     // It may be open for hours: then no connection waits for a new certificate.
     reached.dialer.refresh_ahead();
     let (place, notice) = place(spec, options, &reached, &key, app)?;

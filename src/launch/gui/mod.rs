@@ -202,7 +202,7 @@ impl Connection<'_> {
             }
             Protocol::MySql => format!("jdbc:mysql://{address}/{database}?sslMode=DISABLED"),
             Protocol::SqlServer => format!(
-                "jdbc:sqlserver://{address};databaseName={database};trustServerCertificate=true"
+                "jdbc:sqlserver://{address};databaseName={database};encrypt=false;trustServerCertificate=true"
             ),
         }
     }
