@@ -49,6 +49,8 @@ pub struct ConnectSettings {
     dns_names: Vec<DnsName>,
     #[serde(default)]
     psc_enabled: bool,
+    #[serde(default)]
+    mdx_protocol_support: Vec<String>,
 }
 
 /// An address of an instance.
@@ -124,6 +126,12 @@ impl ConnectSettings {
         let mut addresses = self.ip_addresses.iter();
         let found = addresses.find(|address| address.kind == kind)?;
         Some(&found.ip_address)
+    }
+
+    /// Whether the instance wants to know what its clients speak.
+    pub(super) fn asks_for_client_protocol(&self) -> bool {
+        let mut supported = self.mdx_protocol_support.iter();
+        supported.any(|what| what == "CLIENT_PROTOCOL_TYPE")
     }
 
     /// The names that the instance's certificate may have, without the trailing dots that the API writes; the first is

@@ -21,6 +21,7 @@ use super::credentials::{CredentialSource, Scope};
 use super::domain::{Destination, DomainResolver};
 use super::engine::IpType;
 use super::info::{Address, ConnectionInfo, ConnectionInfoSource};
+use super::mdx::{ClientProtocol, MetadataExchange};
 use super::name::InstanceConnectionName;
 use super::tcp::{self, Proxy};
 use super::verify::WrongServer;
@@ -51,6 +52,7 @@ pub struct Dialer<C: CredentialSource> {
     ip_type: IpType,
     port: u16,
     via: Via,
+    clients: Option<ClientProtocol>,
     /// Follows the domain name.
     following: Option<AbortOnDropHandle<()>>,
     /// Cancelled, and replaced, when the domain name leads to another instance.
@@ -88,6 +90,7 @@ impl<C: CredentialSource> Dialer<C> {
             ip_type,
             port,
             via: Via::Direct,
+            clients: None,
             following: None,
             moved: Arc::default(),
             clock,
@@ -103,6 +106,13 @@ impl<C: CredentialSource> Dialer<C> {
             self.ip_type = ip_type;
         }
         self.via = via;
+        self
+    }
+
+    /// Tells instances that want to know what the clients of this dialer's connections speak.
+    #[must_use]
+    pub fn for_clients(mut self, clients: ClientProtocol) -> Self {
+        self.clients = Some(clients);
         self
     }
 
@@ -222,7 +232,10 @@ impl<C: CredentialSource> Dialer<C> {
         let handshake = TlsConnector::from(Arc::clone(&info.tls)).connect(info.server_name(), tcp);
         match timeout(HANDSHAKE_TIMEOUT, handshake).await {
             Ok(Ok(tls)) => Ok(Connection {
-                tls,
+                tls: MetadataExchange::new(
+                    tls,
+                    self.clients.filter(|_| info.asks_for_client_protocol),
+                ),
                 heard: false,
                 moved,
                 refused: Arc::clone(&self.refused),
@@ -445,7 +458,7 @@ fn alert_meaning(alert: AlertDescription) -> String {
 /// A stream to the instance.
 #[derive(Debug)]
 pub struct Connection {
-    tls: TlsStream<ReadAhead<TcpStream>>,
+    tls: MetadataExchange<TlsStream<ReadAhead<TcpStream>>>,
     /// Whether the instance has sent anything yet.
     heard: bool,
     /// Ends when the domain name that was dialled leads elsewhere.
@@ -601,6 +614,42 @@ mod tests {
         let info = dialer.connection_info().await.unwrap();
         assert!(info.tls.enable_sni);
         assert_eq!(info.server_name().to_str(), "1a2b.europe-west1.sql.goog");
+    }
+
+    #[tokio::test]
+    async fn an_instance_that_wants_to_know_is_told_what_the_clients_speak() {
+        let stand_in = StandIn::start().await;
+        stand_in.change(|behaviour| {
+            behaviour.settings = json!({ "mdxProtocolSupport": ["CLIENT_PROTOCOL_TYPE", "MORE"] });
+            behaviour.told = Some(b"CSQLMDEX\0\0\0\x02\x10\x03");
+        });
+        let shelf: Arc<Shelf> = Arc::default();
+        for _ in 0..2 {
+            let mut source = stand_in.source(Clock::system());
+            let kept = Kept::new(Arc::<Shelf>::clone(&shelf));
+            source.key = ClientKey::kept_or_new(kept.clone(), source.clock);
+            source.kept = Some(kept);
+            let dialer = Dialer::new(source, IpType::Public, stand_in.port);
+            let dialer = dialer.for_clients(ClientProtocol::Uds);
+            let mut connection = dialer.dial().await.unwrap();
+            assert_eq!(echo(&mut connection, b"ping").await.unwrap(), b"ping");
+        }
+        assert_eq!(
+            stand_in.certificates().len(),
+            1,
+            "what is kept knows it too"
+        );
+
+        stand_in.change(|behaviour| {
+            behaviour.settings = json!({});
+            behaviour.told = None;
+        });
+        let dialer = dialer(&stand_in).for_clients(ClientProtocol::Uds);
+        let mut connection = dialer.dial().await.unwrap();
+        assert_eq!(
+            echo(&mut connection, b"CSQLMDEX").await.unwrap(),
+            b"CSQLMDEX"
+        );
     }
 
     #[tokio::test]

@@ -42,6 +42,7 @@ pub struct ConnectionInfo {
     /// An earlier run has fetched it.
     pub(super) recalled: bool,
     pub(super) tls: Arc<ClientConfig>,
+    pub(super) asks_for_client_protocol: bool,
     public_address: Option<String>,
     private_address: Option<String>,
     psc_names: Vec<String>,
@@ -305,6 +306,7 @@ impl<C: CredentialSource> ConnectionInfoSource<C> {
             fetched_at,
             recalled: false,
             tls: self.tls(&settings, certificate, key)?,
+            asks_for_client_protocol: settings.asks_for_client_protocol(),
             public_address: settings.address("PRIMARY").map(str::to_owned),
             private_address: settings.address("PRIVATE").map(str::to_owned),
             psc_names: settings

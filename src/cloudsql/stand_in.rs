@@ -12,7 +12,7 @@ use rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer};
 use rustls::server::WebPkiClientVerifier;
 use rustls::{RootCertStore, ServerConfig};
 use serde_json::{Value, json};
-use tokio::io::AsyncWriteExt as _;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
@@ -142,6 +142,8 @@ pub(super) struct Behaviour {
     pub(super) certificate_life: SignedDuration,
     /// What `connectSettings` says besides the usual.
     pub(super) settings: Value,
+    /// What the instance has to be told first; it says that it has understood.
+    pub(super) told: Option<&'static [u8]>,
     /// The API's HTTP status.
     pub(super) status: u16,
 }
@@ -166,6 +168,7 @@ impl StandIn {
             client_ca,
             certificate_life: SignedDuration::from_hours(1),
             settings: json!({}),
+            told: None,
             status: 200,
         }));
         let for_google = Arc::clone(&behaviour);
@@ -270,10 +273,18 @@ async fn serve(listener: TcpListener, behaviour: Arc<Mutex<Behaviour>>) {
     loop {
         let (socket, _) = listener.accept().await.unwrap();
         let tls = TlsAcceptor::from(server_config(&behaviour.lock().unwrap()));
+        let told = behaviour.lock().unwrap().told;
         connections.spawn(async move {
-            let Ok(stream) = tls.accept(socket).await else {
+            let Ok(mut stream) = tls.accept(socket).await else {
                 return;
             };
+            if let Some(expected) = told {
+                let mut told = vec![0; expected.len()];
+                stream.read_exact(&mut told).await.unwrap();
+                assert_eq!(told, expected);
+                let understood = b"CSQLMDEX\0\0\0\x02\x08\x01";
+                stream.write_all(understood).await.unwrap();
+            }
             let (mut read, mut write) = tokio::io::split(stream);
             let _ = tokio::io::copy(&mut read, &mut write).await;
             let _ = write.shutdown().await;
