@@ -27,6 +27,7 @@ const BODY_LIMIT: usize = 16 * 1024 * 1024;
 #[derive(Debug, Clone)]
 pub struct HttpClient {
     client: reqwest::Client,
+    tls: Arc<rustls::ClientConfig>,
 }
 
 impl HttpClient {
@@ -45,14 +46,22 @@ impl HttpClient {
             .with_custom_certificate_verifier(Arc::new(verifier))
             .with_no_client_auth();
         let client = reqwest::Client::builder()
-            .tls_backend_preconfigured(tls)
+            .tls_backend_preconfigured(tls.clone())
             .redirect(redirect::Policy::none())
             .connect_timeout(CONNECT_TIMEOUT)
             .timeout(REQUEST_TIMEOUT)
             .user_agent(concat!("bsql/", env!("CARGO_PKG_VERSION")))
             .build()
             .or_fail(ErrorKind::Internal, || "cannot set up the HTTP client")?;
-        Ok(Self { client })
+        Ok(Self {
+            client,
+            tls: Arc::new(tls),
+        })
+    }
+
+    /// What is trusted, for services that speak something else within TLS.
+    pub fn tls(&self) -> &Arc<rustls::ClientConfig> {
+        &self.tls
     }
 
     /// Starts a GET request.

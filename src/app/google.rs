@@ -203,6 +203,10 @@ impl App {
             clock: self.clock,
         };
         let dialer = Dialer::new(source, ip_type, Self::endpoints(profile)?.instance_port);
+        let dialer = match &profile.google.endpoints.sql_data {
+            Some(url) => dialer.data_api_at(url.clone()),
+            None => dialer,
+        };
         Ok(match resolver {
             Some(resolver) => dialer.follow(resolver),
             None => dialer,

@@ -7,7 +7,7 @@ use crate::error::{Error, ErrorKind, Result};
 /// By which way.
 #[derive(Debug, Clone, Default, clap::Args)]
 pub(crate) struct ViaArgs {
-    /// The way to the instance: direct, public, private, psc, socks5://…, http://…, or HOST:PORT of a forwarded port 3307
+    /// The way to the instance: direct, public, private, psc, data-api, socks5://…, http://…, or HOST:PORT of a forwarded port 3307
     #[arg(long, value_name = "WAY")]
     via: Option<Via>,
 }

@@ -220,6 +220,16 @@ impl SqlAdminClient {
         &self.base_url
     }
 
+    /// What the API is asked with.
+    pub(super) fn http(&self) -> &HttpClient {
+        &self.http
+    }
+
+    /// The project that calls count against.
+    pub(super) fn user_project(&self) -> Option<&str> {
+        self.user_project.as_deref()
+    }
+
     /// Where the instance is and what to trust.
     pub async fn connect_settings(
         &self,
@@ -351,7 +361,7 @@ impl SqlAdminClient {
     ) -> Result<T> {
         let answer = self.send(token, request).await?;
         if answer.status != StatusCode::OK {
-            return Err(self.refused(instance, &answer));
+            return Err(self.refused(SERVICE, instance, &Refusal::of(&answer)));
         }
         answer.json().or_fail(ErrorKind::Unavailable, || {
             format!("cannot read the answer of {SERVICE} about `{instance}`")
@@ -367,15 +377,20 @@ impl SqlAdminClient {
         self.http.send_idempotent(SERVICE, request).await
     }
 
-    fn refused(&self, instance: &InstanceLocator, answer: &Answer) -> Error {
-        let refusal = Refusal::of(answer);
-        if let Some(general) = refusal.of_any_service(SERVICE, self.user_project.as_deref()) {
+    /// What a refusal by `service`, this one or one that refuses as it does, means.
+    pub(super) fn refused(
+        &self,
+        service: &str,
+        instance: &InstanceLocator,
+        refusal: &Refusal,
+    ) -> Error {
+        if let Some(general) = refusal.of_any_service(service, self.user_project.as_deref()) {
             return general;
         }
         let project = instance.project();
         match refusal.status {
             StatusCode::UNAUTHORIZED => ErrorKind::Denied
-                .error(format!("{SERVICE} does not accept your access token"))
+                .error(format!("{service} does not accept your access token"))
                 .because(refusal.cause())
                 .hint("bsql login --force"),
             StatusCode::FORBIDDEN => {
@@ -402,7 +417,7 @@ impl SqlAdminClient {
                     "gcloud sql instances patch {} --project {project} --activation-policy=ALWAYS",
                     instance.instance()
                 )),
-            _ => refusal.unexpected(SERVICE),
+            _ => refusal.unexpected(service),
         }
     }
 }

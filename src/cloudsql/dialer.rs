@@ -16,14 +16,17 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 use tokio_util::task::AbortOnDropHandle;
+use url::Url;
 
 use super::credentials::{CredentialSource, Scope};
+use super::data_api::DataApi;
 use super::domain::{Destination, DomainResolver};
 use super::engine::IpType;
 use super::info::{Address, ConnectionInfo, ConnectionInfoSource};
 use super::mdx::{ClientProtocol, MetadataExchange};
 use super::name::InstanceConnectionName;
 use super::tcp::{self, Proxy};
+use super::transport::Transport;
 use super::verify::WrongServer;
 use super::via::{Place, Via};
 use crate::buffers::{Buffers, ReadAhead};
@@ -52,6 +55,7 @@ pub struct Dialer<C: CredentialSource> {
     ip_type: IpType,
     port: u16,
     via: Via,
+    data_api: DataApi,
     clients: Option<ClientProtocol>,
     /// Follows the domain name.
     following: Option<AbortOnDropHandle<()>>,
@@ -83,6 +87,7 @@ impl<C: CredentialSource> Dialer<C> {
     /// Dials the instance of `source` at its address of type `ip_type`. Nothing is asked before the first dial.
     pub fn new(source: ConnectionInfoSource<C>, ip_type: IpType, port: u16) -> Self {
         let clock = source.clock;
+        let data_api = DataApi::new(source.admin.base_url().clone());
         Self {
             info: Arc::new(RefreshCache::new(source, clock)),
             ahead: OnceLock::new(),
@@ -90,6 +95,7 @@ impl<C: CredentialSource> Dialer<C> {
             ip_type,
             port,
             via: Via::Direct,
+            data_api,
             clients: None,
             following: None,
             moved: Arc::default(),
@@ -106,6 +112,13 @@ impl<C: CredentialSource> Dialer<C> {
             self.ip_type = ip_type;
         }
         self.via = via;
+        self
+    }
+
+    /// Where the SQL Data service is, if not where the SQL Admin API is.
+    #[must_use]
+    pub fn data_api_at(mut self, url: Url) -> Self {
+        self.data_api = DataApi::new(url);
         self
     }
 
@@ -220,22 +233,41 @@ impl<C: CredentialSource> Dialer<C> {
         });
     }
 
-    async fn connect(&self, info: &ConnectionInfo) -> Result<Connection, Failure> {
-        // From before the first packet, so that no change in between is missed.
-        let moved = self.following.as_ref().map(|_| {
+    fn until_it_moves(&self) -> Option<Pin<Box<WaitForCancellationFutureOwned>>> {
+        self.following.as_ref().map(|_| {
             let moved = self.moved.lock().unwrap_or_else(PoisonError::into_inner);
             Box::pin(moved.clone().cancelled_owned())
-        });
+        })
+    }
+
+    /// A session with the SQL Data service, which takes neither a certificate nor an address.
+    async fn open_session(&self) -> Result<Connection> {
+        let moved = self.until_it_moves();
+        let source = self.info.source();
+        let instance = self.locate().await?;
+        let token = source.credentials.access_token(Scope::Admin).await?;
+        let session = self.data_api.open(&source.admin, &token, &instance).await?;
+        Ok(Connection {
+            tls: Transport::DataApi(session),
+            heard: false,
+            moved,
+            refused: Arc::clone(&self.refused),
+        })
+    }
+
+    async fn connect(&self, info: &ConnectionInfo) -> Result<Connection, Failure> {
+        // From before the first packet, so that no change in between is missed.
+        let moved = self.until_it_moves();
         let (tcp, place) = self.open_tcp(info).await?;
         // rustls by itself reads 4 KiB at a time, so a TLS record takes five system calls.
         let tcp = ReadAhead::new(tcp, Arc::clone(&self.buffers));
         let handshake = TlsConnector::from(Arc::clone(&info.tls)).connect(info.server_name(), tcp);
         match timeout(HANDSHAKE_TIMEOUT, handshake).await {
             Ok(Ok(tls)) => Ok(Connection {
-                tls: MetadataExchange::new(
+                tls: Transport::Tls(MetadataExchange::new(
                     tls,
                     self.clients.filter(|_| info.asks_for_client_protocol),
-                ),
+                )),
                 heard: false,
                 moved,
                 refused: Arc::clone(&self.refused),
@@ -269,7 +301,7 @@ impl<C: CredentialSource> Dialer<C> {
                     .map(|tcp| (tcp, place.to_string()))
                     .map_err(Failure::Network);
             }
-            Via::Direct | Via::Address(_) => None,
+            Via::Direct | Via::Address(_) | Via::DataApi => None,
             Via::Socks5(place) => Some(Proxy::Socks5(place)),
             Via::Http(place) => Some(Proxy::Http(place)),
         };
@@ -355,6 +387,9 @@ impl<C: CredentialSource> Dial for Dialer<C> {
     /// Fails with [`ErrorKind::Unavailable`] when the instance cannot be reached, with [`ErrorKind::Refused`] when what
     /// answers is not the instance or refuses bsql, and as the SQL Admin API and the token service do.
     async fn dial(&self) -> Result<Connection> {
+        if self.via == Via::DataApi {
+            return Box::pin(self.open_session()).await;
+        }
         let info = Box::pin(self.connection_info()).await?;
         let failure = match Box::pin(self.connect(&info)).await {
             Ok(connection) => return Ok(connection),
@@ -458,7 +493,7 @@ fn alert_meaning(alert: AlertDescription) -> String {
 /// A stream to the instance.
 #[derive(Debug)]
 pub struct Connection {
-    tls: MetadataExchange<TlsStream<ReadAhead<TcpStream>>>,
+    tls: Transport<TlsStream<ReadAhead<TcpStream>>>,
     /// Whether the instance has sent anything yet.
     heard: bool,
     /// Ends when the domain name that was dialled leads elsewhere.

@@ -9,6 +9,7 @@
 mod adc;
 mod admin;
 mod credentials;
+mod data_api;
 mod dialer;
 mod dns;
 mod dns_name;
@@ -35,6 +36,7 @@ mod source;
 #[cfg(feature = "sandbox")]
 mod stand_in;
 mod tcp;
+mod transport;
 mod verify;
 mod via;
 mod workforce;
@@ -44,6 +46,7 @@ pub use admin::{ConnectSettings, DatabaseUser, IpAddress, SqlAdminClient};
 pub use credentials::{
     AccessToken, CredentialSource, Principal, Scope, Subject, SubjectTokenSource,
 };
+pub use data_api::SqlDataStream;
 pub use dialer::{Connection, Dialer};
 pub use dns_name::InstanceDnsName;
 pub use domain::{Destination, DomainName, DomainResolver};

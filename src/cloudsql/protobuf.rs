@@ -89,7 +89,6 @@ pub(super) fn put_varint(message: &mut Vec<u8>, field: u32, value: u64) {
 }
 
 /// Adds a string, bytes or a message.
-#[cfg(test)]
 pub(super) fn put_bytes(message: &mut Vec<u8>, field: u32, value: &[u8]) {
     put_number(message, u64::from(field) << 3 | 2);
     put_number(message, value.len() as u64);

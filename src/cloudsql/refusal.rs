@@ -59,6 +59,27 @@ impl Refusal {
         }
     }
 
+    /// A refusal in gRPC's words: `google.rpc.Code`, each of which stands for an HTTP status.
+    pub(super) fn of_grpc(code: u64, message: String) -> Self {
+        let status = match code {
+            3 | 9 | 11 => StatusCode::BAD_REQUEST,
+            5 => StatusCode::NOT_FOUND,
+            7 => StatusCode::FORBIDDEN,
+            8 => StatusCode::TOO_MANY_REQUESTS,
+            16 => StatusCode::UNAUTHORIZED,
+            4 => StatusCode::GATEWAY_TIMEOUT,
+            12 => StatusCode::NOT_IMPLEMENTED,
+            14 => StatusCode::SERVICE_UNAVAILABLE,
+            _ => StatusCode::INTERNAL_SERVER_ERROR,
+        };
+        Self {
+            status,
+            message,
+            reasons: Vec::new(),
+            retry_after: None,
+        }
+    }
+
     /// As a cause.
     pub(super) fn cause(&self) -> anyhow::Error {
         let status = self.status.as_u16();

@@ -1,6 +1,6 @@
 //! By which way to an instance, where the straight one does not lead there: <https://cloud.google.com/sql/docs/postgres/private-ip>.
 //!
-//! Whatever lies in between sees TLS and no more. The certificate at the other end has to be the instance's by every way,
+//! Whatever lies in between sees TLS and no more, but for Google's own SQL Data service. The certificate at the other end has to be the instance's by every way,
 //! and the one shown there is the person's own.
 
 use std::fmt;
@@ -20,6 +20,8 @@ pub enum Via {
     Direct,
     /// To its address of this type.
     Address(IpType),
+    /// Through Google's SQL Data service, which takes no network that leads to the instance.
+    DataApi,
     /// Through a SOCKS 5 proxy (RFC 1928), which looks names up itself.
     Socks5(Place),
     /// Through an HTTP proxy, with CONNECT (RFC 9110 section 9.3.6).
@@ -61,6 +63,7 @@ impl fmt::Display for Via {
         match self {
             Self::Direct => f.write_str("direct"),
             Self::Address(ip_type) => ip_type.fmt(f),
+            Self::DataApi => f.write_str("data-api"),
             Self::Socks5(place) => write!(f, "socks5://{place}"),
             Self::Http(place) => write!(f, "http://{place}"),
             Self::Forwarded(place) => place.fmt(f),
@@ -76,6 +79,9 @@ impl FromStr for Via {
         if text == "direct" {
             return Ok(Self::Direct);
         }
+        if text == "data-api" {
+            return Ok(Self::DataApi);
+        }
         if let Ok(ip_type) = text.parse() {
             return Ok(Self::Address(ip_type));
         }
@@ -83,7 +89,7 @@ impl FromStr for Via {
             ErrorKind::Usage
                 .error(format!("`{}` is no way to an instance", printable(text)))
                 .because(anyhow::anyhow!(why.to_owned()))
-                .hint("use direct, public, private, psc, socks5://HOST:PORT, http://HOST:PORT, or HOST:PORT of a forwarded port 3307")
+                .hint("use direct, public, private, psc, data-api, socks5://HOST:PORT, http://HOST:PORT, or HOST:PORT of a forwarded port 3307")
         };
         let (scheme, rest) = match text.split_once("://") {
             Some((scheme, rest)) => (Some(scheme), rest),
@@ -131,6 +137,7 @@ mod tests {
         let place = |host: &str, port| Place::new(host, port);
         for (text, via) in [
             ("direct", Via::Direct),
+            ("data-api", Via::DataApi),
             ("private", Via::Address(IpType::Private)),
             ("psc", Via::Address(IpType::Psc)),
             ("auto", Via::Address(IpType::Auto)),

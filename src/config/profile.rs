@@ -157,6 +157,8 @@ pub struct EndpointOverrides {
     pub sts: Option<Url>,
     /// SQL Admin.
     pub sql_admin: Option<Url>,
+    /// The SQL Data service.
+    pub sql_data: Option<Url>,
     /// IAM Credentials.
     pub iam_credentials: Option<Url>,
     /// The OAuth server.
@@ -324,6 +326,7 @@ impl Profile {
                 endpoints: EndpointOverrides {
                     sts: values.url("google.endpoints.sts")?,
                     sql_admin: values.url("google.endpoints.sql_admin")?,
+                    sql_data: values.url("google.endpoints.sql_data")?,
                     iam_credentials: values.url("google.endpoints.iam_credentials")?,
                     oauth2: values.url("google.endpoints.oauth2")?,
                     instance_port: values.port("google.endpoints.instance_port")?,

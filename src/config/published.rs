@@ -108,6 +108,7 @@ fn check_google(google: &Google) -> Result<()> {
     let moved = [
         &endpoints.sts,
         &endpoints.sql_admin,
+        &endpoints.sql_data,
         &endpoints.iam_credentials,
         &endpoints.oauth2,
     ];

@@ -37,7 +37,7 @@ const fn key(path: &'static str, shape: Shape, meaning: &'static str) -> Key {
 }
 
 /// Keys of `[profiles.NAME]`. The variable for `identity.issuer` is `BSQL_IDENTITY_ISSUER`.
-pub const PROFILE_KEYS: [Key; 37] = [
+pub const PROFILE_KEYS: [Key; 38] = [
     key(
         "identity.issuer",
         Shape::Text,
@@ -194,6 +194,11 @@ pub const PROFILE_KEYS: [Key; 37] = [
         "base URL of the SQL Admin API",
     ),
     key(
+        "google.endpoints.sql_data",
+        Shape::Text,
+        "base URL of the SQL Data service; default the SQL Admin API's",
+    ),
+    key(
         "google.endpoints.iam_credentials",
         Shape::Text,
         "base URL of the IAM Credentials API",
@@ -221,7 +226,7 @@ pub const PROFILE_KEYS: [Key; 37] = [
     key(
         "google.via",
         Shape::Text,
-        "the way to the instances: direct, socks5://HOST:PORT, http://HOST:PORT, or HOST:PORT of a forwarded port 3307",
+        "the way to the instances: direct, data-api, socks5://HOST:PORT, http://HOST:PORT, or HOST:PORT of a forwarded port 3307",
     ),
 ];
 

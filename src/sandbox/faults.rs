@@ -46,6 +46,8 @@ pub struct Faults {
     pub admin_status_times: Option<u32>,
     /// The `Retry-After` in seconds that goes with an [`admin_status`](Self::admin_status) of 429 or 503.
     pub admin_retry_after_seconds: Option<u64>,
+    /// The SQL Data service refuses every session with this gRPC status.
+    pub sql_data_status: Option<u64>,
     /// How long the SQL Admin API thinks before it answers, in milliseconds.
     pub admin_delay_milliseconds: u64,
     /// The SQL Admin API says that instances are in this region.

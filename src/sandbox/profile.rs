@@ -48,6 +48,7 @@ struct Google<'a> {
 struct Endpoints<'a> {
     sts: &'a str,
     sql_admin: &'a str,
+    sql_data: &'a str,
     iam_credentials: &'a str,
     oauth2: &'a str,
     instance_port: u16,
@@ -63,6 +64,7 @@ pub(super) fn profile(addresses: &Addresses) -> String {
         endpoints: Endpoints {
             sts: apis,
             sql_admin: apis,
+            sql_data: addresses.sql_data.as_str(),
             iam_credentials: apis,
             oauth2: apis,
             instance_port: addresses.instance_port,
@@ -110,6 +112,7 @@ mod tests {
             backstage: "http://127.0.0.1:2/".parse().unwrap(),
             backstage_sign_in: false,
             google: "http://127.0.0.1:3/".parse().unwrap(),
+            sql_data: "http://127.0.0.1:4/".parse().unwrap(),
             instance_port: 3307,
         };
         insta::assert_snapshot!(profile(&addresses), @r#"
@@ -131,6 +134,7 @@ mod tests {
         [profiles.sandbox.google.endpoints]
         sts = "http://127.0.0.1:3/"
         sql_admin = "http://127.0.0.1:3/"
+        sql_data = "http://127.0.0.1:4/"
         iam_credentials = "http://127.0.0.1:3/"
         oauth2 = "http://127.0.0.1:3/"
         instance_port = 3307

@@ -64,6 +64,8 @@ pub(super) struct Addresses {
     pub(super) backstage_sign_in: bool,
     /// All of Google's APIs.
     pub(super) google: Url,
+    /// The SQL Data service.
+    pub(super) sql_data: Url,
     /// The port of the instances' doors.
     pub(super) instance_port: u16,
 }
@@ -135,6 +137,7 @@ impl Sandbox {
             backstage: backstage.url().clone(),
             backstage_sign_in: options.backstage_sign_in,
             google: google.url().clone(),
+            sql_data: google.sql_data().clone(),
             instance_port: google.instance_port(),
         };
         let catalog = catalog.merge(profile::router(&addresses));

@@ -15,6 +15,7 @@ mod clients;
 mod config;
 mod connect;
 mod credentials;
+mod data_api;
 mod dataplane;
 mod docs;
 mod endpoint;

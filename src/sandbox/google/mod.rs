@@ -6,6 +6,7 @@ mod metadata;
 pub(in crate::sandbox) mod principals;
 mod refusal;
 mod sql_admin;
+mod sql_data;
 #[cfg(test)]
 mod tests;
 mod token_endpoints;
@@ -25,6 +26,7 @@ use tokio_util::task::TaskTracker;
 use url::Url;
 
 use self::refusal::ApiError;
+use self::sql_data::SqlData;
 use self::tokens::{Grant, Tokens};
 use super::company::{self, Instance};
 use super::faults::FaultBox;
@@ -41,6 +43,7 @@ const STOP_TIMEOUT: Duration = Duration::from_secs(2);
 #[derive(Debug)]
 pub(in crate::sandbox) struct Google {
     url: Url,
+    sql_data: Url,
     doors: Doors,
     engine: Engine,
     mysql: Arc<MySql>,
@@ -110,17 +113,22 @@ impl Google {
         let (listener, url) = bound
             .await
             .or_fail(ErrorKind::CannotCreate, || "cannot serve Google's APIs")?;
+        let sql_data = SqlData::bind().await?;
+        let (sql_data_url, ca) = (sql_data.url.clone(), sql_data.ca.clone());
         let closing = CancellationToken::new();
-        let serve = axum::serve(listener, router(api))
+        let serve = axum::serve(listener, router(api.clone(), ca))
             .with_graceful_shutdown(closing.clone().cancelled_owned());
         let serving = TaskTracker::new();
         serving.spawn(async move {
             // It never fails: see the documentation of `axum::serve`.
             let _ = serve.await;
         });
+        let sessions = serving.clone();
+        serving.spawn(sql_data.serve(api, doors.door(), sessions, closing.clone()));
         serving.close();
         Ok(Self {
             url,
+            sql_data: sql_data_url,
             doors,
             engine,
             mysql,
@@ -132,6 +140,11 @@ impl Google {
     /// The base of every API's address.
     pub(in crate::sandbox) fn url(&self) -> &Url {
         &self.url
+    }
+
+    /// The SQL Data service's address.
+    pub(in crate::sandbox) fn sql_data(&self) -> &Url {
+        &self.sql_data
     }
 
     /// The port of every instance's door: 3307, as in Cloud SQL, where each can have an address of its own.
@@ -186,8 +199,10 @@ impl Api {
 }
 
 /// A verb after a colon, as Google has them, is a part of the last segment here.
-fn router(api: Api) -> Router {
+fn router(api: Api, ca: String) -> Router {
     Router::new()
+        // No API of Google's: whom clients of the SQL Data service have to trust here.
+        .route("/sandbox/ca.pem", get(async move || ca))
         .route("/v1/token", post(token_endpoints::exchange))
         .route("/token", post(token_endpoints::refresh))
         .route("/tokeninfo", post(token_endpoints::token_info))

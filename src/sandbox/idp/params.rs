@@ -96,7 +96,7 @@ impl IntoResponse for OAuthError {
 }
 
 /// The headers of every answer that may hold a secret (RFC 6749 section 5.1).
-pub(super) fn no_store() -> [(axum::http::HeaderName, &'static str); 2] {
+pub(super) fn no_store() -> [(http::HeaderName, &'static str); 2] {
     [(CACHE_CONTROL, "no-store"), (PRAGMA, "no-cache")]
 }
 

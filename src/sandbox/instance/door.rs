@@ -38,7 +38,7 @@ const BUFFER: usize = 64 * 1024;
 /// All doors. They close when this is dropped; [`close`](Self::close) also waits for the sessions to end.
 #[derive(Debug)]
 pub(in crate::sandbox) struct Doors {
-    instances: Arc<[ServedInstance]>,
+    door: Arc<Door>,
     port: u16,
     tasks: TaskTracker,
     closing: DropGuard,
@@ -46,7 +46,7 @@ pub(in crate::sandbox) struct Doors {
 
 /// What every connection needs.
 #[derive(Debug)]
-struct Door {
+pub(in crate::sandbox) struct Door {
     instances: Arc<[ServedInstance]>,
     engine: Engine,
     mysql: Arc<MySql>,
@@ -83,7 +83,7 @@ impl Doors {
         let tasks = TaskTracker::new();
         let closing = CancellationToken::new();
         let door = Arc::new(Door {
-            instances: Arc::clone(&instances),
+            instances,
             engine,
             mysql,
             tokens,
@@ -98,11 +98,11 @@ impl Doors {
                 }
             }
             Listeners::Shared(listener) => {
-                tasks.spawn(door.serve(listener, None));
+                tasks.spawn(Arc::clone(&door).serve(listener, None));
             }
         }
         Ok(Self {
-            instances,
+            door,
             port,
             tasks,
             closing: closing.drop_guard(),
@@ -111,7 +111,12 @@ impl Doors {
 
     /// The instances behind the doors.
     pub(in crate::sandbox) fn instances(&self) -> Arc<[ServedInstance]> {
-        Arc::clone(&self.instances)
+        Arc::clone(&self.door.instances)
+    }
+
+    /// The doors, for those who come another way than through TLS.
+    pub(in crate::sandbox) fn door(&self) -> Arc<Door> {
+        Arc::clone(&self.door)
     }
 
     /// The port of every door.
@@ -182,7 +187,7 @@ impl Door {
         let shown = faults.certificate_of.as_ref();
         let shown = shown.and_then(|name| self.instances.iter().find(|one| one.is_called(name)));
         let config = served.tls(shown, &faults, Clock::system().now())?;
-        let mut client = match start.into_stream(config).into_fallible().await {
+        let client = match start.into_stream(config).into_fallible().await {
             Ok(client) => client,
             Err((error, mut client)) => {
                 // The alert is on its way; a client of TLS 1.3 sees it when it reads first.
@@ -196,9 +201,33 @@ impl Door {
             return Ok(None);
         }
         let login = serial(&client).and_then(|serial| served.login(&serial));
+        self.log_in(served, client, login).await
+    }
+
+    /// A session with an instance, for somebody who has been let in as `login` otherwise than by a certificate.
+    pub(in crate::sandbox) async fn session(
+        &self,
+        served: &ServedInstance,
+        client: impl AsyncRead + AsyncWrite + Unpin,
+        login: Option<Grant>,
+    ) -> anyhow::Result<()> {
+        let logging_in = self.log_in(served, client, login);
+        if let Some((client, session)) = tokio::time::timeout(LOGIN_TIMEOUT, logging_in).await?? {
+            relay(client, session).await;
+        }
+        Ok(())
+    }
+
+    /// From the protocol's first byte to the start of a session; `None` when the client was served or refused otherwise.
+    async fn log_in<C: AsyncRead + AsyncWrite + Unpin>(
+        &self,
+        served: &ServedInstance,
+        mut client: C,
+        login: Option<Grant>,
+    ) -> anyhow::Result<Option<(C, Session)>> {
         match served.instance.engine() {
-            company::Engine::Postgres => self.welcome_postgres(served, client, login).await,
-            company::Engine::MySql => self.welcome_mysql(served, client, login).await,
+            company::Engine::Postgres => self.log_in_to_postgres(served, client, login).await,
+            company::Engine::MySql => self.log_in_to_mysql(served, client, login).await,
             company::Engine::SqlServer => {
                 tds::serve(&mut client).await?;
                 close(client).await;
@@ -208,12 +237,12 @@ impl Door {
     }
 
     /// MySQL's server speaks first, so it is started for whoever comes.
-    async fn welcome_mysql(
+    async fn log_in_to_mysql<C: AsyncRead + AsyncWrite + Unpin>(
         &self,
         served: &ServedInstance,
-        mut client: TlsStream<TcpStream>,
+        mut client: C,
         login: Option<Grant>,
-    ) -> anyhow::Result<Option<(TlsStream<TcpStream>, Session)>> {
+    ) -> anyhow::Result<Option<(C, Session)>> {
         let instance = served.instance;
         let mut server = match self.mysql.connect(instance).await {
             Ok(server) => server,
@@ -237,12 +266,12 @@ impl Door {
         Ok(None)
     }
 
-    async fn welcome_postgres(
+    async fn log_in_to_postgres<C: AsyncRead + AsyncWrite + Unpin>(
         &self,
         served: &ServedInstance,
-        mut client: TlsStream<TcpStream>,
+        mut client: C,
         login: Option<Grant>,
-    ) -> anyhow::Result<Option<(TlsStream<TcpStream>, Session)>> {
+    ) -> anyhow::Result<Option<(C, Session)>> {
         let startup = loop {
             match read_opening(&mut client).await? {
                 None => return Ok(None),
@@ -291,7 +320,7 @@ impl Door {
     async fn admit(
         &self,
         served: &ServedInstance,
-        client: &mut TlsStream<TcpStream>,
+        client: &mut (impl AsyncRead + AsyncWrite + Unpin),
         login: Option<Grant>,
         startup: Startup,
     ) -> anyhow::Result<Result<Option<Session>, Refusal>> {
@@ -357,7 +386,7 @@ fn serial(client: &TlsStream<TcpStream>) -> Option<Vec<u8>> {
 ///
 /// The client's end is passed on as such, and the server then ends the session; not the other way round, so that the
 /// server is free again before the client reads the end of the stream and comes back.
-async fn relay(client: TlsStream<TcpStream>, mut session: Session) {
+async fn relay(client: impl AsyncRead + AsyncWrite + Unpin, mut session: Session) {
     let (mut client_reads, mut client_writes) = tokio::io::split(client);
     let (mut server_reads, mut server_writes) = tokio::io::split(&mut session.stream);
     let to_server = async {
@@ -391,14 +420,14 @@ async fn copy(
     }
 }
 
-async fn refuse(mut client: TlsStream<TcpStream>, refusal: &Refusal) {
+async fn refuse(mut client: impl AsyncRead + AsyncWrite + Unpin, refusal: &Refusal) {
     if client.write_all(&refusal.encode()).await.is_ok() {
         close(client).await;
     }
 }
 
 /// Says goodbye (`close_notify`), then waits for the client to hang up.
-async fn close(mut client: TlsStream<TcpStream>) {
+async fn close(mut client: impl AsyncRead + AsyncWrite + Unpin) {
     let _ = client.shutdown().await;
     hang_up_after(client).await;
 }

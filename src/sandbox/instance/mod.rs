@@ -16,5 +16,5 @@ mod tds;
 #[cfg(test)]
 pub(in crate::sandbox) use bind::bind_shared;
 pub(in crate::sandbox) use bind::{Listeners, bind};
-pub(in crate::sandbox) use door::Doors;
+pub(in crate::sandbox) use door::{Door, Doors};
 pub(in crate::sandbox) use served::{ServedInstance, Server};

@@ -7,3 +7,4 @@ venv=$here/../../../target/e2e/google-connector
 "$venv/bin/python" -c 'import google.cloud.sql.connector, pg8000' 2>/dev/null ||
   "$venv/bin/pip" install --quiet --disable-pip-version-check 'cloud-sql-python-connector[pg8000]'
 "$BSQL" sandbox run -- "$venv/bin/python" "$here/connector.py"
+"$BSQL" sandbox run -- "$venv/bin/python" "$here/sql_data.py"
