@@ -193,9 +193,9 @@ mod tests {
         assert_eq!(
             &start_session(&instance())[..],
             [
-                &b"\0\0\0\0\x3a\x2a\x38"[..],
+                &b"\0\0\0\0\x3c\x2a\x3a"[..],
                 b"\x0a\x16locations/europe-west1",
-                b"\x12\x1eprojects/acme/instances/payments"
+                b"\x12\x20projects/acme/instances/payments"
             ]
             .concat()
         );

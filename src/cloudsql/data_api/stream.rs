@@ -256,3 +256,63 @@ async fn take(
     let _ = client.write_all(bytes).await;
     Ok(so_far + bytes.len() as u64)
 }
+
+#[cfg(test)]
+mod tests {
+    use http::Request;
+    use tokio::io::duplex;
+
+    use super::*;
+
+    /// What bsql's client reads when the service sends these messages, and then no more.
+    async fn read(messages: &'static [&'static [u8]]) -> io::Result<Vec<u8>> {
+        let (near, far) = duplex(PIPE);
+        let service = tokio::spawn(async move {
+            let mut connection = h2::server::handshake(far).await.unwrap();
+            let (_, mut respond) = connection.accept().await.unwrap().unwrap();
+            let head = http::Response::builder().header("content-type", "application/grpc");
+            let mut out = respond
+                .send_response(head.body(()).unwrap(), false)
+                .unwrap();
+            for message in messages {
+                let length = u8::try_from(message.len()).unwrap();
+                let framed = [&[0, 0, 0, 0, length], *message].concat();
+                out.send_data(framed.into(), false).unwrap();
+            }
+            while connection.accept().await.is_some() {}
+        });
+        let request = Request::post("http://localhost/method").body(()).unwrap();
+        let call = Call::start(near, request).await.unwrap();
+        let mut stream = SqlDataStream::new(call, None, &TaskTracker::new());
+        let mut bytes = Vec::new();
+        let ended = timeout(Duration::from_secs(30), stream.read_to_end(&mut bytes)).await;
+        service.abort();
+        ended.expect("the session ends").map(|_| bytes)
+    }
+
+    #[tokio::test]
+    async fn the_service_ends_the_session() {
+        // Twice two bytes, an acknowledgement between them, and a good end.
+        let bytes = read(&[
+            b"\x22\x04\x12\x02ab",
+            b"\x12\x02\x08\x05",
+            b"\x22\x06\x08\x02\x12\x02cd",
+            b"\x2a\x02\x0a\0",
+        ]);
+        assert_eq!(bytes.await.unwrap(), b"abcd");
+        let error = read(&[b"\x22\x04\x12\x02ab", b"\x2a\x08\x0a\x06\x08\x08\x12\x02no"]);
+        assert_eq!(
+            error.await.unwrap_err().to_string(),
+            "the SQL Data service ended the session: status 8: no"
+        );
+    }
+
+    #[tokio::test]
+    async fn bytes_that_are_not_the_next_ones() {
+        let lost = read(&[b"\x22\x04\x12\x02ab", b"\x22\x06\x08\x03\x12\x02cd"]);
+        let error = lost.await.unwrap_err().to_string();
+        assert!(error.ends_with("byte 3 came where 2 should"), "{error}");
+        let nonsense = read(&[b"\x22\x7f"]).await.unwrap_err().to_string();
+        assert!(nonsense.ends_with("not a protocol buffer"), "{nonsense}");
+    }
+}
