@@ -6,16 +6,20 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::{TcpListener, TcpStream, UnixStream};
+#[cfg(unix)]
+use tokio::net::UnixStream;
+use tokio::net::{TcpListener, TcpStream};
 
+#[cfg(unix)]
 use super::listener::SocketListener;
-use super::peer::Peer;
-use super::{Endpoint, Place, Protocol};
+use super::peer::{Peer, Stranger};
+use super::{Endpoint, Place, Protocol, tcp_owner};
 use crate::error::{Error, ErrorKind, Result};
 
 /// Listens for local programs.
 #[derive(Debug)]
 pub(super) enum Listener {
+    #[cfg(unix)]
     Socket(SocketListener),
     Tcp(TcpListener, SocketAddr),
 }
@@ -24,23 +28,37 @@ impl Listener {
     /// Must be called within the runtime.
     pub(super) fn bind(place: &Place, protocol: Protocol) -> Result<Self> {
         match place {
+            #[cfg(unix)]
             Place::Private { runtime_dir } => {
                 SocketListener::bind(runtime_dir, protocol).map(Self::Socket)
             }
+            #[cfg(unix)]
             Place::Socket { dir, port } => SocketListener::bind_at(Endpoint::Unix {
                 dir: dir.clone(),
                 port: *port,
             })
             .map(Self::Socket),
+            #[cfg(unix)]
             Place::SocketFile(file) => {
                 SocketListener::bind_at(Endpoint::SocketFile(file.clone())).map(Self::Socket)
             }
+            // Where there are none, a port does, with the same check of who dials in.
+            #[cfg(not(unix))]
+            Place::Private { .. } => bind_tcp(([127, 0, 0, 1], 0).into()),
+            #[cfg(not(unix))]
+            Place::Socket { dir: place, .. } | Place::SocketFile(place) => Err(ErrorKind::Usage
+                .error(format!("cannot make the socket `{}`", place.display()))
+                .because(anyhow::anyhow!(
+                    "this system has no Unix sockets for tunnels"
+                ))
+                .hint("use a port: leave out --socket")),
             Place::Tcp(address) => bind_tcp(*address),
         }
     }
 
     pub(super) fn endpoint(&self) -> Endpoint {
         match self {
+            #[cfg(unix)]
             Self::Socket(listener) => listener.endpoint(),
             Self::Tcp(_, address) => Endpoint::Tcp(*address),
         }
@@ -49,6 +67,7 @@ impl Listener {
     /// Cancel safe.
     pub(super) async fn accept(&self) -> io::Result<Accepted> {
         match self {
+            #[cfg(unix)]
             Self::Socket(listener) => listener.accept().await.map(Accepted::Unix),
             Self::Tcp(listener, _) => listener.accept().await.map(|(stream, _)| {
                 // For short messages to leave at once; not worth failing for.
@@ -68,7 +87,7 @@ fn bind_tcp(address: SocketAddr) -> Result<Listener> {
             ))
             .hint("use 127.0.0.1"));
     }
-    if !cfg!(target_os = "linux") {
+    if !tcp_owner::KNOWN {
         return Err(ErrorKind::CannotCreate
             .error(format!("cannot listen on `{address}`"))
             .because(anyhow::anyhow!(
@@ -128,14 +147,16 @@ fn whoever_has(_: u16) -> String {
 /// A connection that has come in.
 #[derive(Debug)]
 pub(super) enum Accepted {
+    #[cfg(unix)]
     Unix(UnixStream),
     Tcp(TcpStream),
 }
 
 impl Accepted {
-    /// Who it is. Asked before a byte is read.
-    pub(super) fn peer(&self) -> io::Result<Peer> {
+    /// Who it is, if it is us: when the system does not say so, it is not. Asked before a byte is read.
+    pub(super) fn peer(&self) -> std::result::Result<Peer, Stranger> {
         match self {
+            #[cfg(unix)]
             Self::Unix(stream) => Peer::of_unix(stream),
             Self::Tcp(stream) => Peer::of_tcp(stream),
         }
@@ -146,6 +167,7 @@ impl Accepted {
 macro_rules! either {
     ($accepted:expr, $stream:ident => $body:expr) => {
         match $accepted.get_mut() {
+            #[cfg(unix)]
             Accepted::Unix($stream) => $body,
             Accepted::Tcp($stream) => $body,
         }
@@ -206,13 +228,5 @@ mod tests {
         assert_eq!(error.to_string(), format!("cannot listen on `{address}`"));
         let us = format!("(process {}) listens there", std::process::id());
         assert!(error.causes()[0].ends_with(&us), "{:?}", error.causes());
-    }
-
-    #[cfg(not(target_os = "linux"))]
-    #[tokio::test]
-    async fn where_nobody_can_be_told_apart_there_is_no_port() {
-        let error = Listener::bind(&Place::Tcp(([127, 0, 0, 1], 0).into()), Protocol::Postgres)
-            .unwrap_err();
-        assert!(error.next_steps()[0].contains("--socket"));
     }
 }

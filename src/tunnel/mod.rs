@@ -7,42 +7,27 @@
 
 use crate::error::Result;
 
-#[cfg(unix)]
 mod bytes;
-#[cfg(unix)]
 mod counted;
-#[cfg(unix)]
 mod greeting;
 #[cfg(unix)]
 mod listener;
-#[cfg(unix)]
 mod local;
-#[cfg(unix)]
 mod meter;
-#[cfg(unix)]
 mod mysql;
 pub mod mysqlwire;
-#[cfg(unix)]
 mod packets;
-#[cfg(unix)]
 mod peer;
 pub mod pgwire;
 #[cfg(target_os = "linux")]
 mod port_owner;
-#[cfg(unix)]
 mod pump;
-#[cfg(unix)]
 mod serve;
-#[cfg(unix)]
 mod session;
-#[cfg(target_os = "linux")]
 mod tcp_owner;
 
-#[cfg(unix)]
 pub use meter::{Meter, Reading};
-#[cfg(unix)]
 pub use peer::Stranger;
-#[cfg(unix)]
 pub use serve::{Summary, Tunnel};
 
 use std::fmt;
@@ -115,7 +100,8 @@ impl Endpoint {
 /// Where a tunnel is to listen.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Place {
-    /// A Unix socket in a fresh directory, gone with the tunnel. Its name is what the protocol's clients look for.
+    /// A Unix socket in a fresh directory, gone with the tunnel. Its name is what the protocol's clients look for. A port
+    /// where the system has none.
     Private {
         /// Below this directory, see [`for_sockets`](crate::private_dir::for_sockets).
         runtime_dir: PathBuf,
@@ -129,7 +115,8 @@ pub enum Place {
     },
     /// The same for clients that take the file itself.
     SocketFile(PathBuf),
-    /// A port on the loopback interface; 0 is any free one. Only where the system tells whose programs dial in: Linux.
+    /// A port on the loopback interface; 0 is any free one. Only where the system tells whose programs dial in: Linux, macOS
+    /// and Windows.
     Tcp(SocketAddr),
 }
 

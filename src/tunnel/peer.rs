@@ -3,47 +3,52 @@
 use std::fmt;
 use std::io;
 
-use tokio::net::{TcpStream, UnixStream};
+use tokio::net::TcpStream;
+#[cfg(unix)]
+use tokio::net::UnixStream;
 
-/// The user behind a connection, as the kernel knows it.
+use super::tcp_owner::{self, Owner};
+
+/// A program of the user who runs bsql. Nobody else may dial in, and root is a stranger like any other, unless bsql itself
+/// runs as root: what the tunnel lends out is a person's own identity.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Peer {
-    pub(super) uid: u32,
-    /// Not every system tells, and none for TCP.
-    pub(super) pid: Option<i32>,
+    /// Its process; not every system tells, and Linux not for TCP.
+    pub(super) pid: Option<u32>,
 }
 
 impl Peer {
     /// As the kernel noted it at `connect(2)`.
-    pub(super) fn of_unix(stream: &UnixStream) -> io::Result<Self> {
-        let credentials = stream.peer_cred()?;
+    #[cfg(unix)]
+    pub(super) fn of_unix(stream: &UnixStream) -> Result<Self, Stranger> {
+        let credentials = stream.peer_cred().map_err(Stranger::unknown)?;
+        let us = rustix::process::geteuid().as_raw();
+        Self::admitted(credentials.uid(), us, credentials.pid())
+    }
+
+    #[cfg(unix)]
+    fn admitted(uid: u32, us: u32, pid: Option<i32>) -> Result<Self, Stranger> {
+        if uid != us {
+            return Err(Stranger::User { uid, pid });
+        }
         Ok(Self {
-            uid: credentials.uid(),
-            pid: credentials.pid(),
+            pid: pid.and_then(|pid| pid.try_into().ok()),
         })
     }
 
     /// The owner of the socket at the other end, which must be on this machine and still open.
-    #[cfg(target_os = "linux")]
-    pub(super) fn of_tcp(stream: &TcpStream) -> io::Result<Self> {
-        let uid = super::tcp_owner::owner_of(stream.peer_addr()?, stream.local_addr()?)?;
-        Ok(Self { uid, pid: None })
-    }
-
-    /// Other systems tell only through calls that are not memory safe; [`super::Place::Tcp`] is refused there already.
-    #[cfg(not(target_os = "linux"))]
-    pub(super) fn of_tcp(_: &TcpStream) -> io::Result<Self> {
-        Err(io::ErrorKind::Unsupported.into())
-    }
-
-    /// Only the user who runs bsql may dial in. Root is a stranger like any other, unless bsql itself runs as root: what
-    /// the tunnel lends out is a person's own identity.
-    pub(super) fn is_us(self) -> bool {
-        self.is(rustix::process::geteuid().as_raw())
-    }
-
-    fn is(self, uid: u32) -> bool {
-        self.uid == uid
+    pub(super) fn of_tcp(stream: &TcpStream) -> Result<Self, Stranger> {
+        let ends = stream
+            .peer_addr()
+            .and_then(|peer| Ok((peer, stream.local_addr()?)));
+        let owner = ends.and_then(|(peer, local)| tcp_owner::whose(peer, local));
+        match owner.map_err(Stranger::unknown)? {
+            Owner::Us(pid) => Ok(Self { pid }),
+            #[cfg(target_os = "linux")]
+            Owner::User(uid) => Err(Stranger::User { uid, pid: None }),
+            #[cfg(windows)]
+            Owner::Process(pid) => Err(Stranger::Process(pid)),
+        }
     }
 }
 
@@ -57,8 +62,16 @@ pub enum Stranger {
         /// Their process, where the system tells.
         pid: Option<i32>,
     },
+    /// Another user's process, on a system that does not count its users.
+    Process(u32),
     /// Somebody of whom the kernel does not say who they are: in a container or a virtual machine, or gone already.
     Unknown(String),
+}
+
+impl Stranger {
+    fn unknown(why: io::Error) -> Self {
+        Self::Unknown(why.to_string())
+    }
 }
 
 impl fmt::Display for Stranger {
@@ -69,12 +82,13 @@ impl fmt::Display for Stranger {
                 uid,
                 pid: Some(pid),
             } => write!(f, "user {uid} (process {pid})"),
+            Self::Process(pid) => write!(f, "another user (process {pid})"),
             Self::Unknown(why) => write!(f, "somebody whom the kernel does not name: {why}"),
         }
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, unix))]
 mod tests {
     use super::*;
 
@@ -82,16 +96,17 @@ mod tests {
     async fn the_kernel_names_us() {
         let (one, _other) = UnixStream::pair().unwrap();
         let peer = Peer::of_unix(&one).unwrap();
-        assert!(peer.is_us());
-        #[cfg(any(target_os = "linux", target_os = "macos"))]
-        assert_eq!(peer.pid, i32::try_from(std::process::id()).ok());
+        if cfg!(any(target_os = "linux", target_os = "macos")) {
+            assert_eq!(peer.pid, Some(std::process::id()));
+        }
     }
 
     #[test]
     fn root_is_a_stranger_to_a_person() {
-        let root = Peer { uid: 0, pid: None };
-        assert!(!root.is(1000));
-        assert!(root.is(0));
-        assert!(!Peer { uid: 1000, ..root }.is(0));
+        let root = Stranger::User { uid: 0, pid: None };
+        assert_eq!(Peer::admitted(0, 1000, None), Err(root));
+        assert_eq!(Peer::admitted(0, 0, Some(7)), Ok(Peer { pid: Some(7) }));
+        let stranger = Peer::admitted(1000, 0, Some(7)).unwrap_err();
+        assert_eq!(stranger.to_string(), "user 1000 (process 7)");
     }
 }

@@ -12,7 +12,7 @@ use tracing::Instrument as _;
 
 use super::local::{Accepted, Listener};
 use super::meter::Meter;
-use super::peer::{Peer, Stranger};
+use super::peer::Stranger;
 use super::session::{self, Outcome};
 use super::{Dial, Endpoint, Place, Startup};
 use crate::buffers::Buffers;
@@ -129,7 +129,7 @@ impl<D: Dial> Tunnel<D> {
             match accepted {
                 Ok(stream) => {
                     back_off = FIRST_BACK_OFF;
-                    match admit(&stream) {
+                    match stream.peer() {
                         Ok(peer) => {
                             let id = self.shared.meter.opened();
                             let span = tracing::info_span!("conn", id, pid = peer.pid);
@@ -187,15 +187,6 @@ impl<D: Dial> Tunnel<D> {
         tracing::warn!(%error, ?back_off, "cannot accept a connection");
         let _ = tokio::time::timeout(back_off, stop.cancelled()).await;
         (back_off * 2).min(LONGEST_BACK_OFF)
-    }
-}
-
-/// Only us. When the kernel does not say who it is, it is not us.
-fn admit(stream: &Accepted) -> std::result::Result<Peer, Stranger> {
-    match stream.peer() {
-        Ok(peer) if peer.is_us() => Ok(peer),
-        Ok(Peer { uid, pid }) => Err(Stranger::User { uid, pid }),
-        Err(error) => Err(Stranger::Unknown(error.to_string())),
     }
 }
 

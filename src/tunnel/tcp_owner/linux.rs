@@ -1,4 +1,4 @@
-//! Whose socket is at the other end of a TCP connection on this machine? The kernel is asked for that one connection.
+//! Linux is asked for that one connection.
 //!
 //! `sock_diag(7)`: one request with both addresses, one answer with the owner; the cost does not grow with the number of
 //! connections. `/proc/net/tcp` would have to be read whole, and leaves out clients with an IPv6 socket.
@@ -11,6 +11,8 @@ use rustix::net::{
     AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, connect, ipproto, recv, send,
     socket_with,
 };
+
+use super::Owner;
 
 /// `SOCK_DIAG_BY_FAMILY` in `linux/sock_diag.h`.
 const BY_FAMILY: u16 = 20;
@@ -32,11 +34,20 @@ const ANSWER: usize = HEADER + 72;
 const PORTS: usize = 4;
 const ADDRESS: usize = 16;
 
+pub(in crate::tunnel) fn whose(peer: SocketAddr, local: SocketAddr) -> io::Result<Owner> {
+    let uid = owner_of(peer, local)?;
+    Ok(if uid == rustix::process::geteuid().as_raw() {
+        Owner::Us(None)
+    } else {
+        Owner::User(uid)
+    })
+}
+
 /// The user id of the socket at `peer` that is connected to `local`.
 ///
 /// Fails when there is none that is connected and open: whoever has closed theirs already cannot be told from another,
 /// and the kernel then says 0, which is nobody and not root. Never waits.
-pub(super) fn owner_of(peer: SocketAddr, local: SocketAddr) -> io::Result<u32> {
+fn owner_of(peer: SocketAddr, local: SocketAddr) -> io::Result<u32> {
     let socket = socket_with(
         AddressFamily::NETLINK,
         SocketType::DGRAM,
