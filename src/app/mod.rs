@@ -25,6 +25,7 @@ use crate::config::{Aliases, Environment, Paths, Profile, ProfileName, Settings}
 use crate::error::{ErrorKind, Result, ResultExt as _};
 use crate::http::HttpClient;
 use crate::shutdown::Shutdown;
+use crate::tunnel::LocalTls;
 use crate::ui::Ui;
 
 /// What all commands share.
@@ -172,6 +173,11 @@ impl App {
     /// Which of the profile's databases are used most on this machine.
     pub(crate) fn usage(&self, profile: &Profile) -> Usage {
         Usage::new(&self.paths.state, profile.name.as_str(), self.clock)
+    }
+
+    /// What tunnels prove themselves with to local programs that insist on TLS.
+    pub(crate) fn local_tls(&self) -> Result<LocalTls> {
+        LocalTls::kept_in(&self.paths.state.join("local-tls"), self.clock.now())
     }
 
     /// This machine's audit log.

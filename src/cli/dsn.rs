@@ -61,5 +61,6 @@ pub(super) fn coordinates(report: &Report) -> Coordinates {
         database: report.database.clone(),
         user: report.user.clone(),
         application_name: report.application_name.clone(),
+        authority: report.authority.clone(),
     }
 }

@@ -64,6 +64,18 @@ pub(super) fn require_able(
     }
 }
 
+/// `--local-tls` is PostgreSQL's alone: the clients of the others ask for it in other ways.
+pub(super) fn require_local_tls(wanted: bool, protocol: Protocol) -> Result<()> {
+    if !wanted || protocol == Protocol::Postgres {
+        return Ok(());
+    }
+    Err(ErrorKind::Usage
+        .error(format!(
+            "`--local-tls` is for PostgreSQL, and this is a {protocol} database"
+        ))
+        .hint("leave it out: what a client sends to the tunnel stays on this machine"))
+}
+
 /// For what bsql would have to say itself.
 pub(super) fn speaks_not(name: &str, engine: Engine) -> Error {
     ErrorKind::Usage.error(format!(

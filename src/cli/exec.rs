@@ -35,6 +35,9 @@ pub(crate) struct ExecArgs {
     /// Ports on 127.0.0.1, for programs that cannot use Unix sockets
     #[arg(long)]
     tcp: bool,
+    /// Speak TLS with programs that insist on it, with a certificate of this machine's own
+    #[arg(long, requires = "tcp")]
+    local_tls: bool,
     /// The database, if not the one in the catalog
     #[arg(long)]
     database: Option<String>,
@@ -182,6 +185,7 @@ async fn open(
         via: &args.via,
     };
     let mut reached = reach(&wanted, app, ui).await?;
+    super::engine::require_local_tls(args.local_tls, reached.protocol())?;
     reached.prove(app, ui).await?;
     let (protocol, startup) = (reached.protocol(), reached.startup());
     let login = &reached.login;
@@ -192,13 +196,15 @@ async fn open(
             runtime_dir: app.paths().runtime.clone(),
         }
     };
-    let tunnel = Tunnel::bind(&place, reached.dialer, startup)?;
+    let local_tls = args.local_tls.then(|| app.local_tls()).transpose()?;
+    let tunnel = Tunnel::bind(&place, reached.dialer, startup)?.with_tls(local_tls.clone());
     let coordinates = Coordinates {
         protocol,
         endpoint: tunnel.endpoint(),
         database: login.database.clone(),
         user: login.user.clone(),
         application_name: login.application_name.clone(),
+        authority: local_tls.map(|tls| tls.authority().to_owned()),
     };
     let entry = app.audit().begin(reached.access)?;
     let serving = tokio::spawn(tunnel.serve(stop.clone(), GRACE));

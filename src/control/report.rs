@@ -44,6 +44,9 @@ pub struct Report {
     pub log: Option<PathBuf>,
     /// What has gone through.
     pub traffic: Reading,
+    /// The file with the authority that vouches for it to local programs, if it speaks TLS with them.
+    #[serde(default)]
+    pub authority: Option<PathBuf>,
 }
 
 impl Report {
@@ -83,6 +86,7 @@ pub(super) mod tests {
             ends: None,
             log: None,
             traffic: Reading::default(),
+            authority: None,
         }
     }
 

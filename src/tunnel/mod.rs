@@ -1,9 +1,9 @@
 //! Local programs that dial in: a socket that only this person's programs can open, and behind it the database.
 //!
-//! The room knows neither Cloud SQL nor TLS. It has [`Dial`], which hands it an open stream to the database, and it
-//! understands PostgreSQL ([`pgwire`]) and MySQL ([`mysqlwire`]) at start-up only: enough to sign the person in under the
-//! right name, and to tell the client in its own language why that did not work. After that it moves bytes. For SQL Server
-//! it does nothing else.
+//! The room knows neither Cloud SQL nor its TLS; towards local programs it may have its own ([`LocalTls`]). It has [`Dial`],
+//! which hands it an open stream to the database, and it understands PostgreSQL ([`pgwire`]) and MySQL ([`mysqlwire`]) at
+//! start-up only: enough to sign the person in under the right name, and to tell the client in its own language why that
+//! did not work. After that it moves bytes. For SQL Server it does nothing else.
 
 use crate::error::Result;
 
@@ -13,6 +13,7 @@ mod greeting;
 #[cfg(unix)]
 mod listener;
 mod local;
+mod local_tls;
 mod meter;
 mod mysql;
 pub mod mysqlwire;
@@ -26,6 +27,7 @@ mod serve;
 mod session;
 mod tcp_owner;
 
+pub use local_tls::LocalTls;
 pub use meter::{Meter, Reading};
 pub use peer::Stranger;
 pub use serve::{Summary, Tunnel};

@@ -346,8 +346,14 @@ mod tests {
         let serving = tokio::spawn(async move {
             let (dialer, meter) = (Streams(Mutex::new(streams)), Meter::default());
             let (startup, buffers) = (ada(read_only), Arc::default());
-            let session =
-                super::super::session::run(local, &dialer, &startup, too_many, &meter, &buffers);
+            let session = super::super::session::run(
+                local.into(),
+                &dialer,
+                &startup,
+                too_many,
+                &meter,
+                &buffers,
+            );
             let outcome = session.await;
             (outcome, meter.backend_pids())
         });

@@ -10,8 +10,10 @@ use crate::error::{Error, ErrorKind, printable};
 
 /// The longest first packet, without its length field: `MAX_STARTUP_PACKET_LENGTH` in PostgreSQL's `pqcomm.h`.
 pub const LONGEST_FIRST_PACKET: usize = 10_000;
-/// "No": the answer to a request for TLS or GSSAPI. The local end needs neither.
+/// "No": the answer to a request for TLS or GSSAPI. The local end needs neither by itself.
 pub const NOT_ENCRYPTED: u8 = b'N';
+/// "Yes": the answer to a request for TLS, which begins after it.
+pub const ENCRYPTED: u8 = b'S';
 
 /// Special "protocol versions" (`pqcomm.h`): 1234 in the upper half, and 5678 and up in the lower.
 const CANCEL_REQUEST: u32 = 0x04d2_162e;

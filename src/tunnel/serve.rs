@@ -11,6 +11,7 @@ use tokio_util::task::TaskTracker;
 use tracing::Instrument as _;
 
 use super::local::{Accepted, Listener};
+use super::local_tls::{Local, LocalTls};
 use super::meter::Meter;
 use super::peer::Stranger;
 use super::session::{self, Outcome};
@@ -31,6 +32,7 @@ pub struct Tunnel<D> {
     shared: Arc<Shared<D>>,
     most: usize,
     strangers: Option<mpsc::Sender<Stranger>>,
+    tls: Option<LocalTls>,
 }
 
 #[derive(Debug)]
@@ -84,6 +86,7 @@ impl<D: Dial> Tunnel<D> {
             }),
             most: usize::MAX,
             strangers: None,
+            tls: None,
         })
     }
 
@@ -98,6 +101,13 @@ impl<D: Dial> Tunnel<D> {
     #[must_use]
     pub fn telling_of_strangers(mut self, to: mpsc::Sender<Stranger>) -> Self {
         self.strangers = Some(to);
+        self
+    }
+
+    /// Encrypts towards those local programs that ask for it.
+    #[must_use]
+    pub fn with_tls(mut self, tls: Option<LocalTls>) -> Self {
+        self.tls = tls;
         self
     }
 
@@ -135,6 +145,7 @@ impl<D: Dial> Tunnel<D> {
                             let span = tracing::info_span!("conn", id, pid = peer.pid);
                             let too_many = (sessions.len() >= self.most).then_some(self.most);
                             let shared = Arc::clone(&self.shared);
+                            let stream = Local::Plain(stream, self.tls.clone());
                             let session = serve_one(stream, shared, too_many, force.clone());
                             sessions.spawn(session.instrument(span));
                         }
@@ -191,7 +202,7 @@ impl<D: Dial> Tunnel<D> {
 }
 
 async fn serve_one<D: Dial>(
-    stream: Accepted,
+    stream: Local<Accepted>,
     shared: Arc<Shared<D>>,
     too_many: Option<usize>,
     force: CancellationToken,

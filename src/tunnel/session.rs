@@ -9,8 +9,9 @@ use tokio::time::timeout;
 
 use super::counted::Counted;
 use super::greeting::ProcessId;
+use super::local_tls::Local;
 use super::meter::Meter;
-use super::pgwire::{FirstPacket, Malformed, NOT_ENCRYPTED, Refusal, StartupMessage};
+use super::pgwire::{ENCRYPTED, FirstPacket, Malformed, NOT_ENCRYPTED, Refusal, StartupMessage};
 use super::pump::pump;
 use super::{Dial, Protocol, Startup, bytes, mysql};
 use crate::buffers::Buffers;
@@ -36,7 +37,7 @@ pub(super) enum Outcome {
 
 /// Serves one local program. One that comes when there are `too_many` already may still cancel what another one does.
 pub(super) async fn run<S, D>(
-    local: S,
+    local: Local<S>,
     dialer: &D,
     startup: &Startup,
     too_many: Option<usize>,
@@ -57,7 +58,7 @@ where
 
 /// A connection of PostgreSQL's: the client speaks first.
 async fn postgres<S, D>(
-    mut local: S,
+    mut local: Local<S>,
     dialer: &D,
     startup: &Startup,
     too_many: Option<usize>,
@@ -94,7 +95,7 @@ where
 
 /// `None` when the client closed instead. Never reads beyond the packet.
 async fn read_first_packet<S>(
-    local: &mut S,
+    local: &mut Local<S>,
 ) -> io::Result<Option<std::result::Result<FirstPacket, Malformed>>>
 where
     S: AsyncRead + AsyncWrite + Unpin,
@@ -114,7 +115,12 @@ where
         local.read_exact(&mut rest).await?;
         let packet = FirstPacket::parse(&rest);
         match packet {
-            Ok(FirstPacket::SslRequest) if !asked_tls => asked_tls = true,
+            Ok(FirstPacket::SslRequest) if !asked_tls => {
+                asked_tls = true;
+                if local.encrypt(&[ENCRYPTED]).await? {
+                    continue;
+                }
+            }
             Ok(FirstPacket::GssEncryptionRequest) if !asked_gss => asked_gss = true,
             packet => return Ok(Some(packet)),
         }
@@ -300,7 +306,10 @@ mod tests {
             answer
         };
         let buffers = Arc::default();
-        tokio::join!(program, run(local, &nobody, &ada, None, &meter, &buffers))
+        tokio::join!(
+            program,
+            run(local.into(), &nobody, &ada, None, &meter, &buffers)
+        )
     }
 
     fn packet(rest: &[u8]) -> Vec<u8> {
@@ -378,7 +387,7 @@ mod tests {
             answer
         };
         let buffers = Arc::default();
-        let session = run(local, &dialer, &ada, None, &meter, &buffers);
+        let session = run(local.into(), &dialer, &ada, None, &meter, &buffers);
         let (answer, outcome) = tokio::join!(rest, session);
         let fields = fields(&answer);
         assert!(fields.contains(&('C', "08006".to_owned())));
@@ -468,7 +477,7 @@ mod tests {
             answer
         };
         let buffers = Arc::default();
-        let session = run(local, &dialer, &ada, None, &meter, &buffers);
+        let session = run(local.into(), &dialer, &ada, None, &meter, &buffers);
         let (answer, outcome) = tokio::join!(rest, session);
         assert_eq!(answer[0], b'R');
         assert!(matches!(outcome, Outcome::Served), "{outcome:?}");
@@ -492,7 +501,15 @@ mod tests {
             let meter = Meter::default();
             client.write_all(&packet).await.unwrap();
             drop(database);
-            let outcome = run(local, &dialer, &ada, Some(7), &meter, &Arc::default()).await;
+            let outcome = run(
+                local.into(),
+                &dialer,
+                &ada,
+                Some(7),
+                &meter,
+                &Arc::default(),
+            )
+            .await;
             let mut answer = Vec::new();
             client.read_to_end(&mut answer).await.unwrap();
             match code {

@@ -52,7 +52,7 @@ fn dsn(tunnel: &serde_json::Value) -> String {
 }
 
 /// On systems that do not tell whose programs dial in, there are sockets only.
-const HAS_PORTS: bool = cfg!(target_os = "linux");
+const HAS_PORTS: bool = cfg!(any(target_os = "linux", target_os = "macos"));
 
 #[test]
 fn in_the_background_until_it_is_stopped() {
@@ -576,4 +576,62 @@ fn health_and_metrics() {
     assert!(get("/metrics").contains("bsql_tunnel_connections_open{database=\"payments-staging\""));
     tunnel.signal(Signal::INT);
     tunnel.finish();
+}
+
+#[test]
+fn programs_that_insist_on_tls_get_it() {
+    let Some(psql) = psql().filter(|_| HAS_PORTS) else {
+        eprintln!("skipped: needs psql, and a system on which tunnels have ports");
+        return;
+    };
+    let env = TestEnv::signed_in("ada");
+    let _background = Background(&env);
+    env.bsql(&["tunnel", "-d", "payments-staging", "--local-tls"])
+        .succeeds()
+        .says(&["local-tls/authority.pem"]);
+    let given = env.bsql(&["dsn", "payments-staging", "--format", "kv"]);
+    let authority = "state/local-tls/authority.pem";
+    let given = given.succeeds().stdout.trim().replace(
+        &format!("[HOME]/{authority}"),
+        &env.file(authority).display().to_string(),
+    );
+    assert!(
+        given.contains("sslmode=verify-full sslrootcert="),
+        "{given}"
+    );
+    assert_eq!(
+        ask(&psql, &given, "select current_user"),
+        "ada@acme.example"
+    );
+    assert!(ask(&psql, &given, r"\conninfo").contains("SSL connection"));
+    // Whoever does not ask is served as ever, and whoever trusts somebody else is not fooled.
+    let plain = dsn(&open(&env)[0]);
+    assert!(!ask(&psql, &plain, r"\conninfo").contains("SSL connection"));
+    let stranger = plain.replace(
+        "sslmode=disable",
+        "sslmode=verify-full sslrootcert=/dev/null",
+    );
+    let refused = Command::new(&psql).arg(stranger).env_clear().output();
+    assert!(!refused.unwrap().status.success());
+
+    // With `exec`, by the variables alone.
+    let psql = psql.display().to_string();
+    let args = [
+        "exec",
+        "--tcp",
+        "--local-tls",
+        "payments-staging",
+        "--",
+        &psql,
+    ];
+    let said = env.bsql(&[&args[..], &["-X", "-c", r"\conninfo"]].concat());
+    assert!(said.succeeds().stdout.contains("SSL connection"));
+
+    // A tunnel without it does not pass for one that has it.
+    env.bsql(&["tunnel", "-d", "ledger-staging"]).succeeds();
+    env.bsql(&["dsn", "ledger-staging", "--local-tls"])
+        .fails(73)
+        .says(&["speaks no TLS"]);
+    env.bsql(&["tunnel", "ledger-staging", "--socket", "--local-tls"])
+        .fails(64);
 }

@@ -248,6 +248,7 @@ impl TunnelOptions {
             ("--socket", self.socket),
             ("--read-only", self.read_only),
             ("--wait", self.wait),
+            ("--local-tls", self.local_tls),
         ];
         let texts = texts
             .into_iter()

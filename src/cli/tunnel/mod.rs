@@ -55,6 +55,10 @@ pub(crate) struct TunnelArgs {
 
 /// What goes for each tunnel, whoever opens it.
 #[derive(Debug, Clone, Default, clap::Args)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "switches of the command line, each by itself"
+)]
 pub(crate) struct TunnelOptions {
     /// A Unix socket instead of a port
     #[arg(long)]
@@ -83,6 +87,9 @@ pub(crate) struct TunnelOptions {
     /// Serve at most so many connections at a time
     #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u16).range(1..))]
     max_connections: u16,
+    /// Speak TLS with programs that insist on it, with a certificate of this machine's own
+    #[arg(long, conflicts_with = "socket")]
+    local_tls: bool,
 }
 
 /// A port on 127.0.0.1, or an address.

@@ -12,11 +12,12 @@ use super::spec::{Asked, Spec, on_path, on_port, own_socket};
 use crate::app::{App, InstanceDialer};
 use crate::audit::{Access, AuditEntry};
 use crate::cli::access::{Reached, Wanted, reach};
+use crate::cli::engine::require_local_tls;
 use crate::cli::via::ViaArgs;
 use crate::control::{Claim, Control, Open, PortRange, Remembered, Report, key, open_tunnels};
 use crate::error::{ErrorKind, Result, ResultExt as _};
 use crate::private_dir;
-use crate::tunnel::{Endpoint, Place, Reading, Stranger, Tunnel};
+use crate::tunnel::{Endpoint, LocalTls, Place, Reading, Stranger, Tunnel};
 use crate::ui::Ui;
 
 /// A tunnel that is ready: the database has let somebody in, and the local end listens.
@@ -102,6 +103,7 @@ async fn try_to_open(
         via: &ViaArgs::default(),
     };
     let mut reached = reach(&wanted, app, ui).await?;
+    require_local_tls(options.local_tls, reached.protocol())?;
     let access = reached.access.clone();
     let what = access.entity.as_ref().unwrap_or(&access.instance);
     let key = key(&[&access.profile, what, &access.database]);
@@ -124,10 +126,15 @@ async fn try_to_open(
     if let Some(log) = log {
         Remembered::new(&app.paths().state).remember_log(&key, &reached.target.name, log)?;
     }
+    let local_tls = options
+        .local_tls
+        .then(|| local_tls(&place, app))
+        .transpose()?;
     let (to, strangers) = mpsc::channel(STRANGERS);
     let tunnel = Tunnel::bind(&place, Arc::clone(&reached.dialer), reached.startup())?
         .at_most(options.max_connections.into())
-        .telling_of_strangers(to);
+        .telling_of_strangers(to)
+        .with_tls(local_tls.clone());
     let entry = app.audit().begin(access.clone())?;
     let control = claim.open()?;
     let since = app.clock().now();
@@ -152,6 +159,7 @@ async fn try_to_open(
             .and_then(|ttl| since.checked_add(ttl).ok()),
         log: log.map(std::path::Path::to_owned),
         traffic: Reading::default(),
+        authority: local_tls.map(|tls| tls.authority().to_owned()),
     };
     Ok(Attempt::Opened(Box::new(Opened {
         tunnel,
@@ -162,6 +170,16 @@ async fn try_to_open(
         notice,
         strangers,
     })))
+}
+
+/// For a tunnel at `place`: clients have no TLS for Unix sockets.
+fn local_tls(place: &Place, app: &App) -> Result<LocalTls> {
+    if !matches!(place, Place::Tcp(_)) {
+        return Err(ErrorKind::Usage
+            .error("`--local-tls` is for ports, and a Unix socket was asked for")
+            .hint("leave out one of them"));
+    }
+    app.local_tls()
 }
 
 /// Waits until whoever has claimed the tunnel has opened it.
@@ -212,6 +230,8 @@ pub(super) fn require_alike(
     };
     let difference = if place_differs {
         format!("listens at `{}`", super::shown(&report.endpoint))
+    } else if options.local_tls && report.authority.is_none() {
+        "speaks no TLS".to_owned()
     } else if options.read_only && !report.read_only {
         "is not read-only".to_owned()
     } else if spec.is_some() && report.read_only && !options.read_only {
@@ -301,6 +321,7 @@ mod tests {
             ends: None,
             log: None,
             traffic: Reading::default(),
+            authority: None,
         }
     }
 
@@ -326,6 +347,12 @@ mod tests {
             read_only: true,
             ..plain.clone()
         };
+        let tls = TunnelOptions {
+            local_tls: true,
+            ..plain.clone()
+        };
+        let expected = "the one of process 7 speaks no TLS";
+        assert_eq!(alike(&tls, "payments"), Err(expected.to_owned()));
         let expected = "the one of process 7 is not read-only";
         assert_eq!(alike(&read_only, "payments"), Err(expected.to_owned()));
         let other = TunnelOptions {

@@ -187,6 +187,12 @@ pub(super) fn tell_ready(ready: &Ready, ui: &mut Ui) -> Result<()> {
         report.user,
         crate::cli::dsn::coordinates(report).command()
     ));
+    if let Some(authority) = &report.authority {
+        ui.status(&format!(
+            "programs that verify the server trust the certificate authority in {}",
+            authority.display()
+        ));
+    }
     Ok(())
 }
 

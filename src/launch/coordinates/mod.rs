@@ -9,6 +9,7 @@ mod sqlserver;
 pub(super) use postgres::host_and_port;
 
 use std::ffi::OsString;
+use std::path::PathBuf;
 
 use crate::error::{ErrorKind, Result};
 use crate::tunnel::{Endpoint, Protocol};
@@ -27,23 +28,21 @@ pub struct Coordinates {
     pub user: String,
     /// What the server shows of where a session comes from, as `bsql:ada`.
     pub application_name: String,
+    /// The file with the authority that vouches for the tunnel, if that speaks TLS: PostgreSQL's alone.
+    pub authority: Option<PathBuf>,
 }
 
 impl Coordinates {
     /// A connection URI.
     pub fn uri(&self) -> String {
-        uri(self.protocol, &self.user, &self.database, &self.endpoint)
+        let uri = uri(self.protocol, &self.user, &self.database, &self.endpoint);
+        postgres::verified(uri, self.authority.as_deref())
     }
 
     /// A URL for `SQLAlchemy`, with the driver that is psycopg 3, `PyMySQL` or pyodbc.
     pub fn sqlalchemy(&self) -> String {
         match self.protocol {
-            Protocol::Postgres => postgres::uri(
-                "postgresql+psycopg",
-                &self.user,
-                &self.database,
-                &self.endpoint,
-            ),
+            Protocol::Postgres => postgres::sqlalchemy(self),
             Protocol::MySql => mysql::sqlalchemy(self),
             Protocol::SqlServer => sqlserver::sqlalchemy(self),
         }
@@ -149,6 +148,7 @@ mod tests {
             database: "payments".to_owned(),
             user: "ada@acme.example".to_owned(),
             application_name: "bsql:ada@acme.example".to_owned(),
+            authority: None,
         }
     }
 

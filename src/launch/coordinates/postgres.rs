@@ -31,27 +31,60 @@ pub(super) fn uri(scheme: &str, user: &str, database: &str, endpoint: &Endpoint)
     format!("{scheme}://{user}@/{database}?host={dir}&port={port}&sslmode=disable")
 }
 
+/// For psycopg 3.
+pub(super) fn sqlalchemy(here: &Coordinates) -> String {
+    let scheme = "postgresql+psycopg";
+    let uri = uri(scheme, &here.user, &here.database, &here.endpoint);
+    verified(uri, here.authority.as_deref())
+}
+
+/// A URI that asks for no TLS, made to ask for it where the tunnel has some.
+pub(super) fn verified(uri: String, authority: Option<&Path>) -> String {
+    match (authority, uri.strip_suffix("sslmode=disable")) {
+        (Some(authority), Some(rest)) => {
+            let authority = escaped(&authority.to_string_lossy());
+            format!("{rest}sslmode=verify-full&sslrootcert={authority}")
+        }
+        _ => uri,
+    }
+}
+
 /// libpq's, which Go's drivers take as well.
 pub(super) fn keywords(here: &Coordinates) -> String {
     let (host, port) = host_and_port(&here.endpoint);
-    words(&[
+    let mut pairs = vec![
         ("host", host.to_string_lossy().into_owned()),
         ("port", port.to_string()),
         ("user", here.user.clone()),
         ("dbname", here.database.clone()),
-        ("sslmode", "disable".to_owned()),
-    ])
+    ];
+    match &here.authority {
+        None => pairs.push(("sslmode", "disable".to_owned())),
+        Some(authority) => pairs.extend([
+            ("sslmode", "verify-full".to_owned()),
+            ("sslrootcert", authority.display().to_string()),
+        ]),
+    }
+    words(&pairs)
 }
 
 /// <https://jdbc.postgresql.org/documentation/use/>
 pub(super) fn jdbc(here: &Coordinates, address: SocketAddr) -> String {
     let (user, database) = (escaped(&here.user), escaped(&here.database));
-    format!("jdbc:postgresql://{address}/{database}?user={user}&sslmode=disable")
+    let url = format!("jdbc:postgresql://{address}/{database}?user={user}&sslmode=disable");
+    verified(url, here.authority.as_deref())
 }
 
 pub(super) fn variables(here: &Coordinates) -> Vec<(&'static str, OsString)> {
     let (user, database) = (&here.user, &here.database);
-    libpq(user, database, &here.application_name, &here.endpoint).into()
+    let libpq = libpq(user, database, &here.application_name, &here.endpoint);
+    let mut variables = Vec::from(libpq);
+    if let Some(authority) = &here.authority {
+        variables.retain(|(name, _)| *name != "PGSSLMODE");
+        variables.push(("PGSSLMODE", "verify-full".into()));
+        variables.push(("PGSSLROOTCERT", authority.into()));
+    }
+    variables
 }
 
 #[cfg(test)]
@@ -66,6 +99,27 @@ mod tests {
             port: 5432,
         };
         at(Protocol::Postgres, endpoint)
+    }
+
+    #[test]
+    fn a_tunnel_with_tls_is_verified() {
+        let mut tls = port(Protocol::Postgres);
+        tls.authority = Some("/home/ada/local state/authority.pem".into());
+        let ends = "sslmode=verify-full&sslrootcert=%2Fhome%2Fada%2Flocal%20state%2Fauthority.pem";
+        assert!(tls.uri().ends_with(ends), "{}", tls.uri());
+        assert!(tls.sqlalchemy().ends_with(ends));
+        assert!(tls.jdbc().unwrap().ends_with(ends));
+        let ends = "sslmode=verify-full sslrootcert='/home/ada/local state/authority.pem'";
+        assert!(tls.keywords().ends_with(ends), "{}", tls.keywords());
+        let variables = tls.variables();
+        let of = |wanted: &str| {
+            let mut found = variables.iter().filter(|(name, _)| *name == wanted);
+            let value = found.next().unwrap().1.clone();
+            assert!(found.next().is_none(), "{wanted} twice");
+            value
+        };
+        assert_eq!(of("PGSSLMODE"), "verify-full");
+        assert_eq!(of("PGSSLROOTCERT"), "/home/ada/local state/authority.pem");
     }
 
     #[test]

@@ -201,12 +201,13 @@ mod tests {
             let client = TcpStream::connect(local).unwrap();
             let (_stream, peer) = listener.accept().unwrap();
             let found = connection(peer, local).unwrap();
-            assert_eq!(found.pid, std::process::id());
-            match whose(peer, local) {
-                Ok(owner) => assert_eq!(owner, Owner::Us(Some(std::process::id()))),
-                // Wine leaves the time out.
-                Err(error) => assert_eq!(found.created, 0, "{error}"),
+            if found.created == 0 || found.pid == 0 {
+                println!("skipped: Wine leaves out who made a connection, or when");
+                whose(peer, local).unwrap_err();
+                continue;
             }
+            let us = Owner::Us(Some(std::process::id()));
+            assert_eq!(whose(peer, local).unwrap(), us);
             drop(client);
             assert!(whose(peer, local).is_err());
         }

@@ -134,8 +134,10 @@ impl TestEnv {
             assert_no_secret(place, &String::from_utf8_lossy(bytes));
         }
         for file in files_below(self.home.path()) {
-            // The token store and the sandbox's own key are for secrets, and for the owner only; everything else is not.
+            // The token store, the sandbox's own key and that of tunnels are for secrets, and for the owner only; everything
+            // else is not.
             let for_secrets = file.starts_with(self.file("state/tokens"))
+                || file == self.file("state/local-tls/server.pem")
                 || file.ends_with("sandbox/running.json");
             // The embedded engine unpacks its own programs, in which anything can be found.
             let engine = file.starts_with(self.file(".cache/pglite-oxide"));
