@@ -8,27 +8,30 @@ use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// The size of each buffer: four TLS records. Larger ones gain nothing (docs/performance.md).
+/// As much is moved at a time: four TLS records. Larger ones gain nothing (docs/performance.md).
 pub const SIZE: usize = 64 * 1024;
+
+/// What encryption adds to that, and room for a message of TLS's own.
+const MARGIN: usize = 1024;
 
 /// More than these are never in hand for long: each thread moves the bytes of one connection at a time.
 const KEPT: usize = 8;
 
-/// Lends buffers of [`SIZE`] bytes and keeps a few that came back.
+/// Lends buffers and keeps a few that came back.
 #[derive(Default)]
 pub struct Buffers {
     free: Mutex<Vec<Box<[u8]>>>,
 }
 
 impl Buffers {
-    /// One that came back, or a new one. What is in it means nothing.
+    /// One that came back, or a new one, a little larger than [`SIZE`]. What is in it means nothing.
     pub fn take(&self) -> Box<[u8]> {
         let free = self
             .free
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .pop();
-        free.unwrap_or_else(|| vec![0; SIZE].into_boxed_slice())
+        free.unwrap_or_else(|| vec![0; SIZE + MARGIN].into_boxed_slice())
     }
 
     /// Takes one back.
@@ -54,16 +57,26 @@ pub struct Lent {
     buffer: Option<Box<[u8]>>,
     start: usize,
     end: usize,
+    capacity: usize,
 }
 
 impl Lent {
-    /// Nothing, so far.
+    /// Nothing so far, and [`SIZE`] bytes at most.
     pub fn new(buffers: Arc<Buffers>) -> Self {
         Self {
             buffers,
             buffer: None,
             start: 0,
             end: 0,
+            capacity: SIZE,
+        }
+    }
+
+    /// Nothing so far, and at most what [`SIZE`] bytes become when TLS encrypts them.
+    pub fn for_tls(buffers: Arc<Buffers>) -> Self {
+        Self {
+            capacity: SIZE + MARGIN,
+            ..Self::new(buffers)
         }
     }
 
@@ -74,9 +87,55 @@ impl Lent {
             .map_or(&[], |buffer| &buffer[self.start..self.end])
     }
 
+    /// The bytes in hand, to be changed in place.
+    pub fn bytes_mut(&mut self) -> &mut [u8] {
+        self.buffer
+            .as_mut()
+            .map_or(&mut [], |buffer| &mut buffer[self.start..self.end])
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.start == self.end
+    }
+
     /// Whether nothing more fits behind the bytes in hand.
     pub fn is_full(&self) -> bool {
-        self.end == SIZE
+        self.end == self.capacity
+    }
+
+    /// Moves the bytes in hand to the front, so that more fits behind them.
+    pub fn make_room(&mut self) {
+        if let Some(buffer) = &mut self.buffer
+            && self.start > 0
+        {
+            buffer.copy_within(self.start..self.end, 0);
+            (self.start, self.end) = (0, self.end - self.start);
+        }
+    }
+
+    /// Has `write` put bytes behind those in hand. It says how many they were.
+    pub fn append_with<E>(
+        &mut self,
+        write: impl FnOnce(&mut [u8]) -> Result<usize, E>,
+    ) -> Result<usize, E> {
+        let buffer = self.buffer.get_or_insert_with(|| self.buffers.take());
+        let written = write(&mut buffer[self.end..self.capacity]);
+        self.end += written.as_ref().map_or(0, |written| *written);
+        self.give_back_if_empty();
+        written
+    }
+
+    /// Puts as many of `bytes` as fit behind those in hand, and says how many did.
+    pub fn append(&mut self, bytes: &[u8]) -> usize {
+        let written = self.append_with(|space| {
+            let count = bytes.len().min(space.len());
+            space[..count].copy_from_slice(&bytes[..count]);
+            Ok::<_, std::convert::Infallible>(count)
+        });
+        match written {
+            Ok(count) => count,
+        }
     }
 
     /// Reads once behind the bytes in hand; `Ready(0)` is the end of `reader`.
@@ -86,13 +145,29 @@ impl Lent {
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<usize>> {
         let buffer = self.buffer.get_or_insert_with(|| self.buffers.take());
-        let mut behind = ReadBuf::new(&mut buffer[self.end..]);
+        let mut behind = ReadBuf::new(&mut buffer[self.end..self.capacity]);
         let polled = Pin::new(reader).poll_read(cx, &mut behind);
         let read = behind.filled().len();
         self.end += read;
         self.give_back_if_empty();
         ready!(polled)?;
         Poll::Ready(Ok(read))
+    }
+
+    /// Writes until no bytes are in hand.
+    pub fn poll_drain<W: AsyncWrite + Unpin>(
+        &mut self,
+        writer: &mut W,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<()>> {
+        while !self.is_empty() {
+            let written = ready!(Pin::new(&mut *writer).poll_write(cx, self.bytes()))?;
+            if written == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            self.consume(written);
+        }
+        Poll::Ready(Ok(()))
     }
 
     /// These many of the bytes in hand have gone on.
@@ -112,72 +187,10 @@ impl Lent {
     }
 }
 
-/// Reads much at a time from what is read a little at a time, as [`tokio::io::BufReader`] does, with a lent buffer.
-#[derive(Debug)]
-pub struct ReadAhead<T> {
-    inner: T,
-    ahead: Lent,
-}
-
-impl<T> ReadAhead<T> {
-    /// Reads ahead of whoever reads `inner`.
-    pub fn new(inner: T, buffers: Arc<Buffers>) -> Self {
-        Self {
-            inner,
-            ahead: Lent::new(buffers),
-        }
-    }
-}
-
-impl<T: AsyncRead + Unpin> AsyncRead for ReadAhead<T> {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        let Self { inner, ahead } = &mut *self;
-        if ahead.bytes().is_empty() {
-            ready!(ahead.poll_fill(inner, cx))?;
-        }
-        let count = ahead.bytes().len().min(buf.remaining());
-        buf.put_slice(&ahead.bytes()[..count]);
-        ahead.consume(count);
-        Poll::Ready(Ok(()))
-    }
-}
-
-impl<T: AsyncWrite + Unpin> AsyncWrite for ReadAhead<T> {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.inner).poll_write(cx, buf)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.inner).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.inner).poll_shutdown(cx)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bufs: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.inner).poll_write_vectored(cx, bufs)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.inner.is_write_vectored()
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::future::poll_fn;
+
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, duplex};
 
     use super::*;
@@ -189,25 +202,45 @@ mod tests {
     #[tokio::test]
     async fn a_buffer_is_held_only_while_there_are_bytes_in_it() {
         let buffers = Arc::new(Buffers::default());
-        let (mut there, here) = duplex(100);
-        let mut reader = ReadAhead::new(here, Arc::clone(&buffers));
-        let mut four = [0; 4];
+        let (mut there, mut here) = duplex(100);
+        let mut lent = Lent::new(Arc::clone(&buffers));
 
-        let waiting = tokio::select! {
-            biased;
-            _ = reader.read(&mut four) => false,
-            () = std::future::ready(()) => true,
-        };
+        let waiting = poll_fn(|cx| Poll::Ready(lent.poll_fill(&mut here, cx).is_pending())).await;
         assert!(waiting);
         assert_eq!(free(&buffers), 1, "nobody holds one while waiting");
 
         there.write_all(b"somewhat").await.unwrap();
-        reader.read_exact(&mut four).await.unwrap();
-        assert_eq!((&four, free(&buffers)), (b"some", 0));
-        reader.read_exact(&mut four).await.unwrap();
-        assert_eq!((&four, free(&buffers)), (b"what", 1));
+        let read = poll_fn(|cx| lent.poll_fill(&mut here, cx)).await.unwrap();
+        assert_eq!(read, 8);
+        lent.consume(4);
+        assert_eq!((lent.bytes(), free(&buffers)), (&b"what"[..], 0));
+        lent.make_room();
+        assert_eq!(lent.append(b"ever"), 4);
+        lent.bytes_mut()[4] = b'E';
+        poll_fn(|cx| lent.poll_drain(&mut here, cx)).await.unwrap();
+        assert!(lent.is_empty());
+        assert_eq!(free(&buffers), 1);
+        let mut drained = [0; 8];
+        there.read_exact(&mut drained).await.unwrap();
+        assert_eq!(&drained, b"whatEver");
         drop(there);
-        assert_eq!(reader.read(&mut four).await.unwrap(), 0);
+        let end = poll_fn(|cx| lent.poll_fill(&mut here, cx)).await.unwrap();
+        assert_eq!(end, 0);
+    }
+
+    #[test]
+    fn as_much_fits_as_was_said() {
+        let buffers = Arc::new(Buffers::default());
+        let too_much = vec![7; 2 * SIZE];
+        let mut plain = Lent::new(Arc::clone(&buffers));
+        assert_eq!(plain.append(&too_much), SIZE);
+        assert!(plain.is_full());
+        plain.consume(10);
+        assert!(plain.is_full(), "there is room in front, not behind");
+        plain.make_room();
+        assert_eq!(plain.append(&too_much), 10);
+        let mut encrypted = Lent::for_tls(buffers);
+        assert_eq!(encrypted.append(&too_much), SIZE + MARGIN);
     }
 
     #[test]

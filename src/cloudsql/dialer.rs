@@ -12,8 +12,6 @@ use rustls::{AlertDescription, CertificateError, OtherError};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
-use tokio_rustls::TlsConnector;
-use tokio_rustls::client::TlsStream;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 use tokio_util::task::AbortOnDropHandle;
 use url::Url;
@@ -26,10 +24,11 @@ use super::info::{Address, ConnectionInfo, ConnectionInfoSource};
 use super::mdx::{ClientProtocol, MetadataExchange};
 use super::name::InstanceConnectionName;
 use super::tcp::{self, Proxy};
+use super::tls::TlsStream;
 use super::transport::Transport;
 use super::verify::WrongServer;
 use super::via::{Place, Via};
-use crate::buffers::{Buffers, ReadAhead};
+use crate::buffers::Buffers;
 use crate::clock::Clock;
 use crate::error::{Error, ErrorKind, Result};
 use crate::refresh::RefreshCache;
@@ -259,9 +258,8 @@ impl<C: CredentialSource> Dialer<C> {
         // From before the first packet, so that no change in between is missed.
         let moved = self.until_it_moves();
         let (tcp, place) = self.open_tcp(info).await?;
-        // rustls by itself reads 4 KiB at a time, so a TLS record takes five system calls.
-        let tcp = ReadAhead::new(tcp, Arc::clone(&self.buffers));
-        let handshake = TlsConnector::from(Arc::clone(&info.tls)).connect(info.server_name(), tcp);
+        let config = Arc::clone(&info.tls);
+        let handshake = TlsStream::connect(config, info.server_name(), tcp, &self.buffers);
         match timeout(HANDSHAKE_TIMEOUT, handshake).await {
             Ok(Ok(tls)) => Ok(Connection {
                 tls: Transport::Tls(MetadataExchange::new(
@@ -493,7 +491,7 @@ fn alert_meaning(alert: AlertDescription) -> String {
 /// A stream to the instance.
 #[derive(Debug)]
 pub struct Connection {
-    tls: Transport<TlsStream<ReadAhead<TcpStream>>>,
+    tls: Transport<TlsStream<TcpStream>>,
     /// Whether the instance has sent anything yet.
     heard: bool,
     /// Ends when the domain name that was dialled leads elsewhere.
@@ -549,7 +547,8 @@ impl AsyncWrite for Connection {
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.tls).poll_write(cx, buf)
+        let written = ready!(Pin::new(&mut self.tls).poll_write(cx, buf));
+        Poll::Ready(written.map_err(|error| self.judge(error)))
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -558,18 +557,6 @@ impl AsyncWrite for Connection {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.tls).poll_shutdown(cx)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bufs: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.tls).poll_write_vectored(cx, bufs)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.tls.is_write_vectored()
     }
 }
 

@@ -36,6 +36,7 @@ mod source;
 #[cfg(feature = "sandbox")]
 mod stand_in;
 mod tcp;
+mod tls;
 mod transport;
 mod verify;
 mod via;
