@@ -1,18 +1,18 @@
 """Measures bsql and cloud-sql-proxy in alternating rounds, see run.sh."""
 
-import json
 import os
 import re
+import shutil
 import signal
+import socket
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-import tomllib
-import urllib.parse
-import urllib.request
 from pathlib import Path
+
+from google import ENDPOINTS, token
 
 INSTANCE = "acme-staging:europe-west1:payments"
 NAME = "payments-staging"
@@ -22,25 +22,6 @@ COPY_ROWS = 400_000  # of 1,001 bytes
 SECONDS = 2  # of each pgbench run
 IDLE = int(os.environ.get("IDLE", "80"))  # connections; PostgreSQL's own limit is 100
 GIGABYTE = 1e9
-TICK = os.sysconf("SC_CLK_TCK")
-
-with open(os.environ["BSQL_CONFIG"], "rb") as file:
-    ENDPOINTS = tomllib.load(file)["profiles"]["sandbox"]["google"]["endpoints"]
-
-
-def token(scope):
-    """An access token of the sandbox's Google, as gcloud would have it."""
-    form = {
-        "grant_type": "refresh_token",
-        "client_id": "proxy",
-        "client_secret": "proxy",
-        "refresh_token": "sbx-secret-google-refresh-ada",
-        "scope": f"https://www.googleapis.com/auth/{scope}",
-    }
-    url = ENDPOINTS["sts"].rstrip("/") + "/token"
-    with urllib.request.urlopen(url, urllib.parse.urlencode(form).encode()) as answer:
-        return json.load(answer)["access_token"]
-
 
 def wait_for(condition, what):
     end = time.monotonic() + 60
@@ -59,14 +40,45 @@ class Contender:
         self.env |= {"PGPASSWORD": password} if password else {}
 
     def cpu(self):
-        """CPU seconds so far."""
-        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rsplit(") ", 1)[1].split()
-        return (int(fields[11]) + int(fields[12])) / TICK
+        """CPU seconds so far, of all threads, also of those that have ended; in nanoseconds, where /proc has ticks."""
+        return time.clock_gettime(~self.process.pid << 3 | 2) if self.process else 0
+
+    def stop(self):
+        self.process.send_signal(signal.SIGTERM)
+        self.process.wait()
 
     def resident(self):
         """Resident memory in MB."""
         status = Path(f"/proc/{self.process.pid}/status").read_text()
         return int(re.search(r"VmRSS:\s+(\d+)", status)[1]) / 1000
+
+
+class NoTunnel(Contender):
+    """A PostgreSQL with TLS of its own, which psql dials straight."""
+
+    def __init__(self, dir):
+        # PostgreSQL does not run as root.
+        self.drop = ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups"] if os.geteuid() == 0 else []
+        home = Path(tempfile.mkdtemp(prefix="pg-", dir="/tmp"))
+        self.home, self.data = home, home / "data"
+        if self.drop:
+            shutil.chown(home, "postgres", "postgres")
+        quiet = {"check": True, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "cwd": "/"}
+        subprocess.run([*self.drop, "initdb", "--no-sync", "-A", "trust", "-U", "app", "-D", self.data], **quiet)
+        key = [self.data / "server.key", self.data / "server.crt"]
+        openssl = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=localhost"]
+        subprocess.run([*self.drop, *openssl, "-keyout", key[0], "-out", key[1]], **quiet)
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        options = f"-c ssl=on -c fsync=off -c listen_addresses=127.0.0.1 -c port={port} -c unix_socket_directories={home}"
+        subprocess.run([*self.drop, "pg_ctl", "-w", "-D", self.data, "-l", home / "log", "-o", options, "start"], **quiet)
+        super().__init__("no tunnel", None, "127.0.0.1", port, "app")
+        self.env |= {"PGSSLMODE": "require", "PGDATABASE": "postgres"}
+
+    def stop(self):
+        subprocess.run([*self.drop, "pg_ctl", "-m", "immediate", "-D", self.data, "stop"], stdout=subprocess.DEVNULL, cwd="/")
+        shutil.rmtree(self.home)
 
 
 def start_bsql(dir):
@@ -104,7 +116,9 @@ def copy_out(contender, _dir):
 def copy_in(contender, dir):
     rows = dir / "rows"
     if not rows.exists():
-        rows.write_bytes((b"x" * 1000 + b"\n") * (COPY_ROWS // 4))
+        with rows.open("wb") as file:
+            for _ in range(COPY_ROWS // 1000):
+                file.write((b"x" * 1000 + b"\n") * 1000)
     sql = "create temp table rows (t text); copy rows from stdin where false"
     cpu, began = contender.cpu(), time.monotonic()
     with rows.open("rb") as file:
@@ -151,19 +165,32 @@ def idle(contender, _dir):
     return {f"MB with {IDLE} idle sessions": resident}
 
 
+def print_table(contenders, figures):
+    ours, theirs, native = contenders
+    print(f"{'':<28} {'bsql':>10} {'proxy':>10} {'ratio':>7} {'no tunnel':>10} {'ratio':>7}   medians of {ROUNDS} alternating rounds, {os.cpu_count()} CPUs")
+    for what, by_name in figures.items():
+        median = {name: statistics.median(values) for name, values in by_name.items()}
+        line = f"{what:<28} {median[ours.name]:>10.2f} {median[theirs.name]:>10.2f} {median[ours.name] / median[theirs.name]:>7.2f}"
+        if median.get(native.name):
+            line += f" {median[native.name]:>10.2f} {median[ours.name] / median[native.name]:>7.2f}"
+        print(line)
+
+
 def main():
     with tempfile.TemporaryDirectory() as name:
         dir = Path(name)
         subprocess.run([os.environ["BSQL"], "login", "--no-browser", "--flow", "device"], check=True, stderr=subprocess.DEVNULL)
-        contenders = [start_bsql(dir), start_proxy(dir)]
-        figures = {}
+        contenders, figures = [], {}
 
         def note(contender, found):
             for what, value in found.items():
                 figures.setdefault(what, {}).setdefault(contender.name, []).append(value)
 
         try:
-            for contender in contenders:
+            for start in (start_bsql, start_proxy, NoTunnel):
+                contenders.append(start(dir))
+            tunnels = contenders[:2]
+            for contender in tunnels:
                 run(contender, "psql", "-XAtqc", "select 1")  # The first connection asks Google; the others do not.
                 note(contender, {"MB without sessions": contender.resident()})
             for measure in (copy_out, copy_in, selects(1), selects(32), connects):
@@ -172,16 +199,12 @@ def main():
                         found = measure(contender, dir)
                         if round:  # The first one warms up.
                             note(contender, found)
-            for contender in contenders:
+            for contender in tunnels:
                 note(contender, idle(contender, dir))
         finally:
             for contender in contenders:
-                contender.process.send_signal(signal.SIGTERM)
-                contender.process.wait()
-    print(f"{'':<28} {'bsql':>10} {'proxy':>10} {'ratio':>7}   medians of {ROUNDS} alternating rounds, {os.cpu_count()} CPUs")
-    for what, by_name in figures.items():
-        ours, theirs = (statistics.median(by_name[contender.name]) for contender in contenders)
-        print(f"{what:<28} {ours:>10.2f} {theirs:>10.2f} {ours / theirs:>7.2f}")
+                contender.stop()
+    print_table(contenders, figures)
 
 
 main()
