@@ -13,14 +13,14 @@ use crate::audit::{Access, Outcome};
 use crate::auth::{Claims, Session};
 use crate::catalog::{Freshness, Usage};
 use crate::cloudsql::{
-    Connection as Stream, CredentialSource, Engine, InstanceConnectionName, IpType, Scope,
-    database_user,
+    ClientProtocol, Connection as Stream, CredentialSource, Engine, InstanceConnectionName, IpType,
+    Scope, database_user,
 };
 use crate::config::Profile;
 use crate::error::{Error, ErrorKind, Result};
 use crate::sql::{Connection, Dialect, Login, is_user_refused};
 use crate::target::DatabaseTarget;
-use crate::tunnel::{Dial as _, Protocol, Startup, Summary};
+use crate::tunnel::{Dial as _, Place, Protocol, Startup, Summary, Tunnel};
 use crate::ui::Ui;
 
 /// What a command wants to reach, and how.
@@ -370,13 +370,24 @@ impl Reached {
     }
 
     /// What a tunnel's connections are signed in with.
-    pub(super) fn startup(&self) -> Startup {
+    fn startup(&self) -> Startup {
         Startup {
             protocol: self.protocol(),
             user: self.login.user.clone(),
             application_name: self.login.application_name.clone(),
             read_only: self.login.read_only,
         }
+    }
+
+    /// A tunnel to it that listens at `place`.
+    pub(super) fn tunnel(&self, place: &Place) -> Result<Tunnel<InstanceDialer>> {
+        self.dialer.for_clients(match place {
+            Place::Tcp(_) => ClientProtocol::Tcp,
+            Place::Private { .. } | Place::Socket { .. } | Place::SocketFile(_) => {
+                ClientProtocol::Uds
+            }
+        });
+        Tunnel::bind(place, Arc::clone(&self.dialer), self.startup())
     }
 
     /// Logs in once. A refusal is recorded, and said in words that lead on.

@@ -15,7 +15,7 @@ use super::via::ViaArgs;
 use crate::app::{App, Chosen};
 use crate::error::Result;
 use crate::launch::{self, Client, Login};
-use crate::tunnel::{Place, Protocol, Tunnel};
+use crate::tunnel::{Place, Protocol};
 use crate::ui::Ui;
 
 /// Open a prompt on a database, as yourself
@@ -117,7 +117,6 @@ async fn start_client(
         ui.warn(warning);
     }
     let protocol = reached.protocol();
-    let startup = reached.startup();
     let asks_password = reached.asks_password();
     let place = match protocol {
         Protocol::Postgres | Protocol::MySql => Place::Private {
@@ -126,7 +125,7 @@ async fn start_client(
         // Its clients dial ports alone.
         Protocol::SqlServer => Place::Tcp(([127, 0, 0, 1], 0).into()),
     };
-    let tunnel = Tunnel::bind(&place, reached.dialer, startup)?;
+    let tunnel = reached.tunnel(&place)?;
     let endpoint = tunnel.endpoint();
     let login = Login {
         name: reached.target.name.clone(),

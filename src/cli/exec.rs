@@ -16,7 +16,7 @@ use crate::app::App;
 use crate::audit::AuditEntry;
 use crate::error::{Error, ErrorKind, Result, ResultExt as _};
 use crate::launch::{self, Coordinates};
-use crate::tunnel::{Place, Protocol, Summary, Tunnel};
+use crate::tunnel::{Place, Protocol, Summary};
 use crate::ui::Ui;
 
 /// Run a command with tunnels to databases, and the variables that lead clients to them
@@ -187,7 +187,7 @@ async fn open(
     let mut reached = reach(&wanted, app, ui).await?;
     super::engine::require_local_tls(args.local_tls, reached.protocol())?;
     reached.prove(app, ui).await?;
-    let (protocol, startup) = (reached.protocol(), reached.startup());
+    let protocol = reached.protocol();
     let login = &reached.login;
     let place = if args.tcp || protocol == Protocol::SqlServer {
         Place::Tcp(([127, 0, 0, 1], 0).into())
@@ -197,7 +197,7 @@ async fn open(
         }
     };
     let local_tls = args.local_tls.then(|| app.local_tls()).transpose()?;
-    let tunnel = Tunnel::bind(&place, reached.dialer, startup)?.with_tls(local_tls.clone());
+    let tunnel = reached.tunnel(&place)?.with_tls(local_tls.clone());
     let coordinates = Coordinates {
         protocol,
         endpoint: tunnel.endpoint(),

@@ -55,7 +55,7 @@ pub struct Dialer<C: CredentialSource> {
     port: u16,
     via: Via,
     data_api: DataApi,
-    clients: Option<ClientProtocol>,
+    clients: OnceLock<ClientProtocol>,
     /// Follows the domain name.
     following: Option<AbortOnDropHandle<()>>,
     /// Cancelled, and replaced, when the domain name leads to another instance.
@@ -95,7 +95,7 @@ impl<C: CredentialSource> Dialer<C> {
             port,
             via: Via::Direct,
             data_api,
-            clients: None,
+            clients: OnceLock::new(),
             following: None,
             moved: Arc::default(),
             clock,
@@ -121,11 +121,9 @@ impl<C: CredentialSource> Dialer<C> {
         self
     }
 
-    /// Tells instances that want to know what the clients of this dialer's connections speak.
-    #[must_use]
-    pub fn for_clients(mut self, clients: ClientProtocol) -> Self {
-        self.clients = Some(clients);
-        self
+    /// From now on, tells instances that want to know what the clients of this dialer's connections speak. Once is enough.
+    pub fn for_clients(&self, clients: ClientProtocol) {
+        self.clients.get_or_init(|| clients);
     }
 
     /// Asks again and again where the domain name leads, as Google's connectors do. When that changes, as after a failover,
@@ -264,7 +262,10 @@ impl<C: CredentialSource> Dialer<C> {
             Ok(Ok(tls)) => Ok(Connection {
                 tls: Transport::Tls(MetadataExchange::new(
                     tls,
-                    self.clients.filter(|_| info.asks_for_client_protocol),
+                    self.clients
+                        .get()
+                        .copied()
+                        .filter(|_| info.asks_for_client_protocol),
                 )),
                 heard: false,
                 moved,
@@ -652,7 +653,7 @@ mod tests {
             source.key = ClientKey::kept_or_new(kept.clone(), source.clock);
             source.kept = Some(kept);
             let dialer = Dialer::new(source, IpType::Public, stand_in.port);
-            let dialer = dialer.for_clients(ClientProtocol::Uds);
+            dialer.for_clients(ClientProtocol::Uds);
             let mut connection = dialer.dial().await.unwrap();
             assert_eq!(echo(&mut connection, b"ping").await.unwrap(), b"ping");
         }
@@ -666,7 +667,8 @@ mod tests {
             behaviour.settings = json!({});
             behaviour.told = None;
         });
-        let dialer = dialer(&stand_in).for_clients(ClientProtocol::Uds);
+        let dialer = dialer(&stand_in);
+        dialer.for_clients(ClientProtocol::Uds);
         let mut connection = dialer.dial().await.unwrap();
         assert_eq!(
             echo(&mut connection, b"CSQLMDEX").await.unwrap(),

@@ -1,7 +1,6 @@
 //! Opens one tunnel: everything up to the moment at which it is proven and listens.
 
 use std::net::TcpListener;
-use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::SignedDuration;
@@ -131,7 +130,8 @@ async fn try_to_open(
         .then(|| local_tls(&place, app))
         .transpose()?;
     let (to, strangers) = mpsc::channel(STRANGERS);
-    let tunnel = Tunnel::bind(&place, Arc::clone(&reached.dialer), reached.startup())?
+    let tunnel = reached
+        .tunnel(&place)?
         .at_most(options.max_connections.into())
         .telling_of_strangers(to)
         .with_tls(local_tls.clone());
