@@ -67,15 +67,29 @@ fn problem(_: &Path) -> io::Result<Option<String>> {
 /// The directory for sockets: `runtime_dir`, or one with a short path where that would leave too little room for names.
 /// The same each time for the same `runtime_dir`, and [required](require) to be this user's own.
 pub fn for_sockets(runtime_dir: &Path) -> Result<PathBuf> {
-    let dir = if runtime_dir.as_os_str().len() + ROOM <= LONGEST_SOCKET {
-        runtime_dir.to_owned()
-    } else {
-        let short = short(runtime_dir);
-        require_no_link(&short)?;
-        short
-    };
+    let dir = place_of_sockets(runtime_dir);
+    if dir != runtime_dir {
+        require_no_link(&dir)?;
+    }
     require(&dir)?;
     Ok(dir)
+}
+
+/// The [directory for sockets](for_sockets), if it is there and this user's own. Makes nothing.
+pub fn of_sockets(runtime_dir: &Path) -> Option<PathBuf> {
+    let dir = place_of_sockets(runtime_dir);
+    let is_linked = dir != runtime_dir && dir.is_symlink();
+    let is_own = dir.is_dir() && !is_linked && problem(&dir).is_ok_and(|problem| problem.is_none());
+    is_own.then_some(dir)
+}
+
+/// `runtime_dir`, if its path is short enough.
+fn place_of_sockets(runtime_dir: &Path) -> PathBuf {
+    if runtime_dir.as_os_str().len() + ROOM <= LONGEST_SOCKET {
+        runtime_dir.to_owned()
+    } else {
+        short(runtime_dir)
+    }
 }
 
 /// In a directory that is everybody's, somebody else may have had the name lead into a directory of ours.

@@ -13,10 +13,11 @@ use clap_complete::CompleteEnv;
 use clap_complete::engine::CompletionCandidate;
 use clap_complete::env::Shells;
 
-use super::Cli;
+use super::{Cli, tunnel};
 use crate::catalog::Cache;
 use crate::clock::Clock;
 use crate::config::{Aliases, ENVIRONMENTS, Environment, Paths, ProfileName, Settings};
+use crate::control::{Remembered, glance};
 
 /// The variable that says which shell asks. The scripts of `bsql completions` set it.
 pub(super) const VARIABLE: &str = "COMPLETE";
@@ -69,6 +70,19 @@ impl Known {
     fn cache(&self) -> Option<Cache> {
         let profile = self.profile.as_ref()?;
         Cache::of_last_user(&self.paths.cache, profile.as_str(), Clock::system())
+    }
+
+    /// Their names, and where they listen.
+    fn open_tunnels(&self) -> Vec<(String, String)> {
+        let profile = self.profile.as_ref().map(ProfileName::as_str);
+        let mut open: Vec<(String, String)> = glance(&self.paths.runtime)
+            .into_iter()
+            .filter(|report| Some(report.profile.as_str()) == profile)
+            .map(|report| (report.name, tunnel::shown(&report.endpoint)))
+            .collect();
+        // Two databases of one entity have the same name.
+        open.dedup_by(|one, other| one.0 == other.0);
+        open
     }
 
     fn texts(&self, path: &str) -> Option<Vec<String>> {
@@ -139,6 +153,29 @@ pub(super) fn databases(current: &OsStr) -> Vec<CompletionCandidate> {
         for (name, stands_for) in aliases.iter() {
             offered.insert(name.to_owned(), format!("alias of {stands_for}"));
         }
+    }
+    candidates(current, offered)
+}
+
+/// Names of the tunnels of the profile in use that are open, each with where it listens.
+pub(super) fn tunnels(current: &OsStr) -> Vec<CompletionCandidate> {
+    let open = Known::read().map(|known| known.open_tunnels());
+    candidates(current, open.unwrap_or_default())
+}
+
+/// Names of the tunnels in the background, also of those that have ended and left a log.
+pub(super) fn logs(current: &OsStr) -> Vec<CompletionCandidate> {
+    let Some(known) = Known::read() else {
+        return Vec::new();
+    };
+    let remembered = Remembered::new(&known.paths.state);
+    let ended = remembered.with_logs().unwrap_or_default().into_iter();
+    let mut offered: BTreeMap<String, String> = ended
+        .map(|name| (name, "its last log".to_owned()))
+        .collect();
+    for (name, place) in known.open_tunnels() {
+        // One in the foreground has no log.
+        offered.entry(name).and_modify(|about| *about = place);
     }
     candidates(current, offered)
 }

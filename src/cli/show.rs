@@ -10,6 +10,7 @@ use super::OutputOne;
 use super::complete;
 use super::ls::{Link, Row, age, last_signed_in, short};
 use super::named::{Candidates, NamingArgs, candidates, choose, say_note, without_alias};
+use super::tunnel;
 use super::yaml;
 use crate::app::{App, CatalogTokens};
 use crate::auth::LoginPrompt as _;
@@ -75,6 +76,12 @@ pub(crate) async fn run(args: ShowArgs, app: &App, ui: &mut Ui) -> Result<u8> {
         .filter(|_| freshness != Freshness::Offline)
     {
         shown.owner_title = title_of(&owner, directory.client(), app, ui).await;
+    }
+    let entity = found.value.entity_ref().to_string();
+    match tunnel::of_entity(&entity, profile.name.as_str(), app).await {
+        Ok(tunnels) => shown.tunnels = tunnels,
+        // What the catalog says is shown all the same.
+        Err(error) => ui.warn(&error.to_string()),
     }
     match args.output {
         OutputOne::Json => {
@@ -156,6 +163,8 @@ struct Shown {
     /// The database user that one would be.
     database_user: Option<String>,
     owner_title: Option<String>,
+    /// Those of this user that are open on this machine.
+    tunnels: Vec<tunnel::Shown>,
     /// What is wrong with the entry, and what to do about it.
     problems: Vec<Problem>,
 }
@@ -209,6 +218,7 @@ impl Shown {
                 .filter(|engine| *engine != Engine::SqlServer)
                 .map(|engine| printable(&database_user(person, engine))),
             owner_title: None,
+            tunnels: Vec::new(),
             problems,
             row,
         }
@@ -246,6 +256,9 @@ impl Shown {
         ];
         for Link { title, url } in &row.links {
             lines.push(("link", Some(format!("{title}: {url}"))));
+        }
+        for tunnel in &self.tunnels {
+            lines.push(("tunnel", Some(tunnel.line.clone())));
         }
         lines.push(("page", row.page.as_ref().map(|page| ui.link(page, page))));
         let mut text = String::new();

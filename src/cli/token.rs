@@ -25,6 +25,8 @@ pub(crate) struct TokenArgs {
     /// Print it also on a terminal, where others may see it
     #[arg(long)]
     show: bool,
+    #[command(flatten)]
+    via: ViaArgs,
     /// Why; kept in the audit log
     #[arg(long)]
     reason: Option<String>,
@@ -44,7 +46,7 @@ pub(crate) async fn run(args: TokenArgs, app: &App, ui: &mut Ui) -> Result<u8> {
         read_only: false,
         reason: args.reason.as_deref(),
         command: "token",
-        via: &ViaArgs::default(),
+        via: &args.via,
     };
     let reached = reach(&wanted, app, ui).await?;
     let asking = reached.credentials.access_token(Scope::Login);

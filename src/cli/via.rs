@@ -13,6 +13,16 @@ pub(crate) struct ViaArgs {
 }
 
 impl ViaArgs {
+    #[cfg(test)]
+    pub(super) fn by(via: Via) -> Self {
+        Self { via: Some(via) }
+    }
+
+    /// What the command line says, in its words.
+    pub(super) fn asked(&self) -> Option<String> {
+        self.via.as_ref().map(ToString::to_string)
+    }
+
     /// The flag's, else the profile's.
     pub(super) fn way(&self, profile: &Profile) -> Result<Via> {
         match (&self.via, &profile.google.via) {

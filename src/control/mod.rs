@@ -6,6 +6,7 @@
 //! removed. Nobody is ever signalled by a process id that may be somebody else's by now.
 
 mod claim;
+mod glance;
 mod http;
 mod metrics;
 mod open;
@@ -13,6 +14,7 @@ mod remembered;
 mod report;
 
 pub use claim::{Claim, Control, key};
+pub use glance::glance;
 pub use http::serve_http;
 pub use open::{Open, open_tunnels};
 pub use remembered::{Chosen, PortRange, Remembered};

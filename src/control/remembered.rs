@@ -159,6 +159,19 @@ impl Remembered {
             .find_map(|database| database.log))
     }
 
+    /// The databases whose last tunnel has left a log, by name.
+    pub fn with_logs(&self) -> Result<Vec<String>> {
+        let mut names: Vec<String> = self
+            .read()?
+            .into_values()
+            .filter(|database| database.log.as_ref().is_some_and(|log| log.exists()))
+            .map(|database| database.name)
+            .collect();
+        names.sort();
+        names.dedup();
+        Ok(names)
+    }
+
     fn read(&self) -> Result<Databases> {
         match fs::read_to_string(&self.path) {
             // It can be made again: a torn file is no reason not to open a tunnel.

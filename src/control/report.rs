@@ -47,6 +47,9 @@ pub struct Report {
     /// The file with the authority that vouches for it to local programs, if it speaks TLS with them.
     #[serde(default)]
     pub authority: Option<PathBuf>,
+    /// The way to the instance, if another one than the profile's was asked for.
+    #[serde(default)]
+    pub via: Option<String>,
 }
 
 impl Report {
@@ -87,6 +90,7 @@ pub(super) mod tests {
             log: None,
             traffic: Reading::default(),
             authority: None,
+            via: None,
         }
     }
 

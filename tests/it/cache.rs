@@ -91,7 +91,7 @@ fn what_is_kept_is_for_the_person_alone_and_holds_no_token() {
 }
 
 /// What completion offers for a command line; the last word is the one that is typed.
-fn offered(env: &TestEnv, words: &[&str]) -> Vec<String> {
+pub(crate) fn offered(env: &TestEnv, words: &[&str]) -> Vec<String> {
     let mut command = env.command(&[]);
     let mut line = Command::new(command.get_program());
     line.env_clear();
@@ -156,7 +156,7 @@ fn aliases_stand_for_databases() {
 
 /// What a real Bash has in COMPREPLY after a press of the key.
 #[cfg(unix)]
-fn in_bash(env: &TestEnv, line: &str) -> Option<String> {
+pub(crate) fn in_bash(env: &TestEnv, line: &str) -> Option<String> {
     let template = env.command(&[]);
     let bin = std::path::Path::new(env!("CARGO_BIN_EXE_bsql"))
         .parent()

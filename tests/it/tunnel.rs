@@ -9,6 +9,7 @@ use std::process::{Command, Stdio};
 
 use rustix::process::Signal;
 
+use crate::cache::{in_bash, offered};
 use crate::connect::wait_until;
 use crate::support::{Run, TestEnv, World, world::psql};
 
@@ -127,6 +128,49 @@ fn in_the_background_until_it_is_stopped() {
         (&"end".into(), &0.into(), &1.into())
     );
     assert!(end["backend_pids"][0].as_u64().unwrap() > 0);
+}
+
+#[test]
+fn show_and_the_shell_know_what_is_open() {
+    let env = TestEnv::signed_in("ada");
+    let _background = Background(&env);
+    let shown = |args: &[&str]| env.bsql(&[&["show", "payments-staging"], args].concat());
+    assert_eq!(
+        shown(&["-o", "json"]).succeeds().json()["tunnels"],
+        serde_json::json!([])
+    );
+    assert!(offered(&env, &["stop", ""]).is_empty());
+    assert!(offered(&env, &["logs", ""]).is_empty());
+    let names = ["payments-staging", "ledger-staging"];
+    env.bsql(&[&["tunnel", "-d", "--socket"], &names[..]].concat())
+        .succeeds();
+
+    let tunnels = open(&env);
+    let tunnel = &tunnels[1];
+    assert_eq!(tunnel["name"], "payments-staging");
+    // Only the database's own, in the words of `ps`.
+    let json = shown(&["--offline", "-o", "json"]).succeeds().json();
+    assert_eq!(json["tunnels"], serde_json::json!([tunnel]));
+    let text = shown(&[]).succeeds().stdout;
+    let line = text.lines().find(|line| line.starts_with("tunnel "));
+    let line = line.unwrap_or_else(|| panic!("no tunnel in {text}"));
+    let socket = format!("{}/.s.PGSQL.5432", tunnel["host"].as_str().unwrap());
+    let process = format!("process {}", tunnel["pid"]);
+    for part in [&socket, "as ada@acme.example", "0 connected", &process] {
+        assert!(line.contains(part), "{part}: {line}");
+    }
+
+    let both = ["ledger-staging", "payments-staging"];
+    // A glance does not wait for long, and the machine may be busy.
+    wait_until(|| offered(&env, &["stop", ""]) == both);
+    wait_until(|| offered(&env, &["stop", "pay"]) == ["payments-staging"]);
+    let of_another = offered(&env, &["--profile", "other", "stop", ""]);
+    assert!(of_another.is_empty(), "{of_another:?}");
+    wait_until(|| in_bash(&env, "bsql stop le").is_none_or(|reply| reply == "ledger-staging\n"));
+    env.bsql(&["stop", "ledger-staging"]).succeeds();
+    wait_until(|| offered(&env, &["stop", ""]) == ["payments-staging"]);
+    // A log stays.
+    wait_until(|| offered(&env, &["logs", ""]) == both);
 }
 
 /// As when several terminals start at once, each with `eval "$(bsql env …)"`.

@@ -239,6 +239,7 @@ impl TunnelOptions {
         let texts = [
             ("--database", self.database.clone()),
             ("--user", self.user.clone()),
+            ("--via", self.via.asked()),
             ("--reason", self.reason.clone()),
             ("--idle-timeout", self.idle_timeout.map(milliseconds)),
             ("--ttl", self.ttl.map(milliseconds)),

@@ -2,8 +2,11 @@
 
 use std::fs;
 
+use clap_complete::engine::ArgValueCompleter;
+
 use super::called;
 use crate::app::App;
+use crate::cli::complete;
 use crate::control::Remembered;
 use crate::error::{ErrorKind, Result, ResultExt as _};
 use crate::ui::Ui;
@@ -12,6 +15,7 @@ use crate::ui::Ui;
 #[derive(Debug, clap::Args)]
 pub(crate) struct LogsArgs {
     /// The database, as `bsql ps` has it
+    #[arg(add = ArgValueCompleter::new(complete::logs))]
     name: String,
     /// Only so many lines, the last
     #[arg(short = 'n', long, value_name = "N")]

@@ -22,6 +22,7 @@ use clap_complete::engine::ArgValueCompleter;
 
 use super::complete;
 use super::query::duration;
+use super::via::ViaArgs;
 use crate::app::App;
 use crate::control::{Open, Report, open_tunnels};
 use crate::error::{ErrorKind, Result};
@@ -72,6 +73,8 @@ pub(crate) struct TunnelOptions {
     /// Ask the server for read-only transactions
     #[arg(long)]
     read_only: bool,
+    #[command(flatten)]
+    via: ViaArgs,
     /// Why; kept in the audit log
     #[arg(long)]
     reason: Option<String>,
@@ -152,6 +155,32 @@ pub(crate) async fn logs(args: LogsArgs, app: &App, ui: &mut Ui) -> Result<u8> {
     logs::run(args, app, ui).await
 }
 
+/// A tunnel that is open, as other commands show it.
+#[derive(Debug, serde::Serialize)]
+#[serde(transparent)]
+pub(crate) struct Shown {
+    /// As in `bsql ps -o json`.
+    value: serde_json::Value,
+    /// In a line.
+    #[serde(skip)]
+    pub(crate) line: String,
+}
+
+/// The open tunnels of a catalog entity, of the profile in use. Asks nobody but the processes that have them.
+pub(crate) async fn of_entity(entity: &str, profile: &str, app: &App) -> Result<Vec<Shown>> {
+    let now = app.clock().now();
+    let open = open_tunnels(&app.paths().runtime).await?;
+    let reports = open
+        .into_iter()
+        .map(|open| open.report)
+        .filter(|report| report.profile == profile && report.entity.as_deref() == Some(entity));
+    let shown = reports.map(|report| Shown {
+        value: ps::value(&report),
+        line: ps::line(&report, now),
+    });
+    Ok(shown.collect())
+}
+
 /// The open tunnels that are called `name`, of the profile in use.
 async fn called(name: &str, app: &App) -> Result<Vec<Open>> {
     let profile = app.profile_in_use(&app.files()?)?;
@@ -184,7 +213,7 @@ pub(crate) async fn ensure(
 }
 
 /// The endpoint as people write it.
-fn shown(endpoint: &Endpoint) -> String {
+pub(super) fn shown(endpoint: &Endpoint) -> String {
     match endpoint {
         Endpoint::Tcp(address) => address.to_string(),
         Endpoint::Unix { .. } | Endpoint::SocketFile(_) => endpoint

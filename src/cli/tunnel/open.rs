@@ -12,7 +12,6 @@ use crate::app::{App, InstanceDialer};
 use crate::audit::{Access, AuditEntry};
 use crate::cli::access::{Reached, Wanted, reach};
 use crate::cli::engine::require_local_tls;
-use crate::cli::via::ViaArgs;
 use crate::control::{Claim, Control, Open, PortRange, Remembered, Report, key, open_tunnels};
 use crate::error::{ErrorKind, Result, ResultExt as _};
 use crate::private_dir;
@@ -98,8 +97,7 @@ async fn try_to_open(
         read_only: options.read_only,
         reason: options.reason.as_deref(),
         command: "tunnel",
-        // The profile's: a tunnel is used by programs that know nothing of the way.
-        via: &ViaArgs::default(),
+        via: &options.via,
     };
     let mut reached = reach(&wanted, app, ui).await?;
     require_local_tls(options.local_tls, reached.protocol())?;
@@ -160,6 +158,7 @@ async fn try_to_open(
         log: log.map(std::path::Path::to_owned),
         traffic: Reading::default(),
         authority: local_tls.map(|tls| tls.authority().to_owned()),
+        via: options.via.asked(),
     };
     Ok(Attempt::Opened(Box::new(Opened {
         tunnel,
@@ -230,6 +229,12 @@ pub(super) fn require_alike(
     };
     let difference = if place_differs {
         format!("listens at `{}`", super::shown(&report.endpoint))
+    } else if (spec.is_some() || options.via.asked().is_some()) && options.via.asked() != report.via
+    {
+        match &report.via {
+            Some(via) => format!("goes by way of {via}"),
+            None => "goes the usual way".to_owned(),
+        }
     } else if options.local_tls && report.authority.is_none() {
         "speaks no TLS".to_owned()
     } else if options.read_only && !report.read_only {
@@ -300,6 +305,7 @@ fn place(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cli::via::ViaArgs;
     use crate::tunnel::Protocol;
 
     fn report() -> Report {
@@ -322,6 +328,7 @@ mod tests {
             log: None,
             traffic: Reading::default(),
             authority: None,
+            via: None,
         }
     }
 
@@ -357,9 +364,15 @@ mod tests {
         assert_eq!(alike(&read_only, "payments"), Err(expected.to_owned()));
         let other = TunnelOptions {
             user: Some("app".to_owned()),
-            ..plain
+            ..plain.clone()
         };
         let expected = "the one of process 7 signs in as `ada`";
         assert_eq!(alike(&other, "payments"), Err(expected.to_owned()));
+        let elsewhere = TunnelOptions {
+            via: ViaArgs::by("private".parse().unwrap()),
+            ..plain
+        };
+        let expected = "the one of process 7 goes the usual way";
+        assert_eq!(alike(&elsewhere, "payments"), Err(expected.to_owned()));
     }
 }

@@ -1,5 +1,6 @@
 //! `bsql ps`: the tunnels that are open.
 
+use jiff::Timestamp;
 use serde_json::json;
 
 use super::shown;
@@ -83,6 +84,21 @@ fn table(reports: &[Report], wide: bool, app: &App) -> Table {
     table
 }
 
+/// One tunnel in a line, for `bsql show`.
+pub(super) fn line(report: &Report, now: Timestamp) -> String {
+    let traffic = &report.traffic;
+    let read_only = if report.read_only { ", read-only" } else { "" };
+    format!(
+        "{} for {} as {}{read_only}, {} connected, {} served, process {}",
+        shown(&report.endpoint),
+        age(now.duration_since(report.since).as_secs()),
+        report.user,
+        traffic.open,
+        traffic.connections,
+        report.pid
+    )
+}
+
 /// The two largest units.
 fn age(seconds: i64) -> String {
     let seconds = seconds.max(0);
@@ -96,7 +112,7 @@ fn age(seconds: i64) -> String {
 }
 
 /// For programs: what they need to connect comes in their words.
-fn value(report: &Report) -> serde_json::Value {
+pub(super) fn value(report: &Report) -> serde_json::Value {
     let (host, port) = match &report.endpoint {
         Endpoint::Tcp(address) => (address.ip().to_string(), Some(address.port())),
         Endpoint::Unix { dir, port } => (dir.display().to_string(), Some(*port)),
@@ -118,6 +134,7 @@ fn value(report: &Report) -> serde_json::Value {
         "since": report.since,
         "ends": report.ends,
         "log": report.log,
+        "via": report.via,
         "connections": {
             "open": report.traffic.open,
             "served": report.traffic.connections,

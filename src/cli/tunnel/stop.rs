@@ -1,9 +1,11 @@
 //! `bsql stop`: ends tunnels.
 
+use clap_complete::engine::ArgValueCompleter;
 use futures_util::future::join_all;
 
 use super::called;
 use crate::app::App;
+use crate::cli::complete;
 use crate::control::{Open, open_tunnels};
 use crate::error::{ErrorKind, Result};
 use crate::ui::Ui;
@@ -15,7 +17,8 @@ pub(crate) struct StopArgs {
     #[arg(
         required_unless_present = "all",
         conflicts_with = "all",
-        value_name = "NAME"
+        value_name = "NAME",
+        add = ArgValueCompleter::new(complete::tunnels)
     )]
     names: Vec<String>,
     /// All, of every profile
