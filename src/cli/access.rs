@@ -14,7 +14,7 @@ use crate::auth::{Claims, Session};
 use crate::catalog::{Freshness, Usage};
 use crate::cloudsql::{
     ClientProtocol, Connection as Stream, CredentialSource, Engine, InstanceConnectionName, IpType,
-    Scope, database_user,
+    Scope, Via, database_user,
 };
 use crate::config::Profile;
 use crate::error::{Error, ErrorKind, Result};
@@ -260,6 +260,9 @@ async fn take_the_steps(
     let mut asked = None;
     let engine = if let Some(engine) = target.engine {
         engine
+    } else if matches!(via, Via::DataApi) {
+        // The SQL Data service has PostgreSQL alone, and asks for no settings.
+        Engine::Postgres
     } else {
         // Nobody says it but Google, with all that is needed to dial.
         let dialer = asked.insert(dialer(true)?);
@@ -492,9 +495,9 @@ impl Reached {
             .wait("opening the connection to the instance", dialing)
             .await?;
         self.timings.add("instance", start);
-        // Known already: it was needed to dial.
-        let info = self.dialer.connection_info().await?;
-        engine::require_same(&self.target.name, self.target.engine, info.engine)?;
+        if let Some(info) = self.dialer.known_info().await {
+            engine::require_same(&self.target.name, self.target.engine, info.engine)?;
+        }
         if !logs_in || engine::dialect(self.engine).is_none() {
             return Ok(None);
         }

@@ -118,7 +118,7 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
 
 pub(crate) async fn run(args: QueryArgs, app: &App, ui: &mut Ui) -> Result<u8> {
     let sql = sql::read(args.sql, args.file.as_deref())?;
-    let bound = sql::bind(&sql, &args.parameters)?;
+    let bound = |reached: &Reached| sql::bind(reached.login.dialect, &sql, &args.parameters);
     let wanted = |name| Wanted {
         name,
         database: args.database.as_deref(),
@@ -133,21 +133,19 @@ pub(crate) async fn run(args: QueryArgs, app: &App, ui: &mut Ui) -> Result<u8> {
     reached.login.statement_timeout = args.timeout;
     if !args.on.is_empty() {
         // All names are known before anything runs: a wrong one is a mistake, and not one database's failure.
-        let mut all = vec![(args.name.as_str(), reached)];
+        let mut all = vec![(args.name.as_str(), bound(&reached)?, reached)];
         for name in &args.on {
             let next = wanted(name);
             let mut reached = reach_named(&next, &args.naming, app, ui).await?;
             reached.login.statement_timeout = args.timeout;
-            all.push((name.as_str(), reached));
+            all.push((name.as_str(), bound(&reached)?, reached));
         }
         let parallel = usize::from(args.parallel);
-        return many::run(all, &bound, args.output, parallel, app, ui).await;
+        return many::run(all, args.output, parallel, app, ui).await;
     }
+    let bound = bound(&reached)?;
     let connection = reached.open(app, ui).await?;
-    let statement = Statement {
-        sql: &bound.sql,
-        values: &bound.values,
-    };
+    let statement = bound.statement();
     print_rows(connection, statement, args.output, reached, app, ui).await
 }
 

@@ -189,6 +189,11 @@ impl<C: CredentialSource> Dialer<C> {
         Ok(info)
     }
 
+    /// What is known about the instance without asking: a way that takes no certificate needs nothing.
+    pub async fn known_info(&self) -> Option<Arc<ConnectionInfo>> {
+        self.info.known().await
+    }
+
     /// The instance's whole name; asked for if the region is not known.
     pub async fn locate(&self) -> Result<InstanceConnectionName> {
         let source = self.info.source();

@@ -1,6 +1,7 @@
 //! Lines become statements and commands: what was typed and is not yet run.
 
 use super::command::{self, Command};
+use crate::sql::Dialect;
 use crate::sql::text::{Progress, is_blank};
 
 /// What is to be done, in order.
@@ -15,13 +16,22 @@ pub(super) enum Piece {
 }
 
 /// The statement that is being typed.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Buffer {
+    dialect: Dialect,
     text: String,
     progress: Progress,
 }
 
 impl Buffer {
+    pub(super) fn new(dialect: Dialect) -> Self {
+        Self {
+            dialect,
+            text: String::new(),
+            progress: Progress::new(dialect),
+        }
+    }
+
     /// Takes a line, without its end.
     pub(super) fn feed(&mut self, line: &str) -> Vec<Piece> {
         let mut pieces = Vec::new();
@@ -43,11 +53,12 @@ impl Buffer {
             };
             self.text.push_str(&fed[..end]);
             let statement = std::mem::take(&mut self.text);
-            let statement = statement.trim();
-            if !is_blank(statement.trim_end_matches(';')) {
+            let statement = self.progress.without_delimiter(statement.trim()).trim_end();
+            if !is_blank(self.dialect, statement.trim_end_matches(';')) {
                 pieces.push(Piece::Statement(statement.to_owned()));
             }
-            rest = &rest[end..];
+            // The end of the line may have belonged to it.
+            rest = rest.get(end..).unwrap_or_default();
         }
     }
 
@@ -60,9 +71,14 @@ impl Buffer {
         })
     }
 
-    /// `select 1 \gx` runs without a semicolon, unless that is within a text.
+    /// `select 1 \gx` runs without a semicolon, unless that is within a text. `\G` is what MySQL's people type for it.
     fn without_go<'a>(&self, rest: &'a str) -> (&'a str, Option<Command>) {
-        for (word, expanded) in [("\\gx", true), ("\\g", false)] {
+        let words = [("\\gx", true), ("\\g", false), ("\\G", true)];
+        let known = match self.dialect {
+            Dialect::Postgres => &words[..2],
+            Dialect::MySql => &words,
+        };
+        for &(word, expanded) in known {
             if let Some(before) = rest.trim_end().strip_suffix(word) {
                 let mut progress = self.progress.clone();
                 // A semicolon before it has run the statement already.
@@ -81,7 +97,7 @@ impl Buffer {
 
     /// What was typed, which is to be run or forgotten.
     pub(super) fn take(&mut self) -> String {
-        self.progress = Progress::default();
+        self.progress.restart();
         std::mem::take(&mut self.text).trim().to_owned()
     }
 
@@ -105,7 +121,7 @@ mod tests {
 
     #[test]
     fn lines_become_statements_and_commands() {
-        let mut buffer = Buffer::default();
+        let mut buffer = Buffer::new(Dialect::Postgres);
         assert_eq!(
             buffer.feed("select 1; select 2; \\x on"),
             [
@@ -133,7 +149,7 @@ mod tests {
 
     #[test]
     fn go_runs_what_was_typed() {
-        let mut buffer = Buffer::default();
+        let mut buffer = Buffer::new(Dialect::Postgres);
         let go = |expanded| Piece::Command(Command::Go { expanded });
         assert_eq!(buffer.feed("select 1 \\gx"), [go(true)]);
         assert_eq!(buffer.take(), "select 1");
@@ -141,5 +157,27 @@ mod tests {
         assert_eq!(buffer.feed("'"), []);
         assert_eq!(buffer.feed(" \\g"), [go(false)]);
         assert_eq!(buffer.take(), "select '\\g\n'");
+    }
+
+    #[test]
+    fn mysql_has_other_ends() {
+        let mut buffer = Buffer::new(Dialect::MySql);
+        let go = Piece::Command(Command::Go { expanded: true });
+        assert_eq!(buffer.feed("select 1\\G"), [go]);
+        assert_eq!(buffer.take(), "select 1");
+        assert_eq!(buffer.feed("delimiter //"), []);
+        assert_eq!(buffer.feed("create procedure p()"), []);
+        assert_eq!(
+            buffer.feed("if true then select 1; end if //"),
+            [statement(
+                "create procedure p()\nif true then select 1; end if"
+            )]
+        );
+        assert_eq!(buffer.feed("select 1;"), []);
+        assert_eq!(buffer.take(), "select 1;");
+        assert_eq!(buffer.feed("select 2 //"), [statement("select 2")]);
+        assert_eq!(buffer.feed("DELIMITER ;"), []);
+        assert_eq!(buffer.feed("select `;`;"), [statement("select `;`;")]);
+        assert_eq!(buffer.mark(), '=');
     }
 }

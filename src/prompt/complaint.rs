@@ -19,10 +19,7 @@ pub(super) fn lines(error: &Error) -> Vec<String> {
         );
         return lines;
     };
-    let mut lines = vec![format!(
-        "{}:  {} (SQLSTATE {})",
-        server.severity, server.message, server.sqlstate
-    )];
+    let mut lines = vec![format!("{}:  {server}", server.severity)];
     lines.extend(server.place.iter().flat_map(pointed_at));
     lines.extend(server.detail.iter().map(|text| format!("DETAIL:  {text}")));
     lines.extend(server.hint.iter().map(|text| format!("HINT:  {text}")));

@@ -6,6 +6,8 @@ use rustyline::hint::Hinter;
 use rustyline::validate::Validator;
 use rustyline::{Context, Helper};
 
+use crate::sql::Dialect;
+
 /// More names than this nobody looks through, and a query for them is no longer cheap.
 pub(super) const MOST_NAMES: usize = 5_000;
 
@@ -106,12 +108,32 @@ pub(super) struct Completion {
 }
 
 /// The query for the names, most of them as a person would type them.
-pub(super) fn names_query() -> String {
+pub(super) fn names_query(dialect: Dialect) -> String {
+    if dialect == Dialect::MySql {
+        return mysql_names_query();
+    }
     format!(
         "select case when pg_table_is_visible(c.oid) then quote_ident(c.relname) \
         else quote_ident(n.nspname) || '.' || quote_ident(c.relname) end from pg_class c \
         join pg_namespace n on n.oid = c.relnamespace where c.relkind in ('r', 'p', 'v', 'm', 'f') \
         and n.nspname !~ '^pg_' and n.nspname <> 'information_schema' order by 1 limit {MOST_NAMES}"
+    )
+}
+
+/// Tables first, as there are more columns than anybody has tables.
+fn mysql_names_query() -> String {
+    let quoted = |name: &str| {
+        format!(
+            "case when {name} regexp '^[a-zA-Z_][a-zA-Z0-9_$]*$' then {name} \
+            else concat('`', replace({name}, '`', '``'), '`') end"
+        )
+    };
+    let table = quoted("table_name");
+    let column = quoted("column_name");
+    format!(
+        "(select {table} as name from information_schema.tables where table_schema = database() \
+        order by 1 limit {MOST_NAMES}) union (select {column} from information_schema.columns \
+        where table_schema = database() limit {MOST_NAMES}) limit {MOST_NAMES}"
     )
 }
 

@@ -29,7 +29,7 @@ pub(super) async fn run<D: Dial>(prompt: &mut Prompt<'_, D>) -> Result<u8> {
     let mut person = Person {
         lines,
         history,
-        buffer: Buffer::default(),
+        buffer: Buffer::new(prompt.session.login().dialect),
     };
     person.learn_names(prompt).await;
     prompt.ui.status("\\? lists the commands, \\q leaves");
@@ -112,7 +112,7 @@ impl Person {
             Next::Quit => return Ok(false),
             Next::Run { sql, expanded } => {
                 let sql = sql.unwrap_or_else(|| self.buffer.take());
-                if !is_blank(&sql) {
+                if !is_blank(prompt.session.login().dialect, &sql) {
                     self.remember(prompt, &sql);
                     self.execute(prompt, &sql, expanded).await?;
                 }
@@ -183,7 +183,8 @@ impl Person {
         if prompt.session.transaction() != Transaction::None {
             return;
         }
-        match Box::pin(prompt.session.names(&names_query())).await {
+        let query = names_query(prompt.session.login().dialect);
+        match Box::pin(prompt.session.names(&query)).await {
             Ok(names) => self.lines.set_names(names),
             Err(error) => tracing::debug!(%error, "no names to complete"),
         }

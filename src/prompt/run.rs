@@ -12,7 +12,7 @@ use super::session::Session;
 use super::{complaint, interactive, script};
 use crate::error::{Error, ErrorKind, Result};
 use crate::shutdown::Shutdown;
-use crate::sql::{Connection, Login, ServerError};
+use crate::sql::{Connection, Dialect, Login, ServerError};
 use crate::tunnel::Dial;
 use crate::ui::Ui;
 
@@ -111,9 +111,7 @@ impl<'a, D: Dial> Prompt<'a, D> {
     /// Runs a statement and shows what comes of it. Its failure is an error that nobody has been told of yet.
     pub(super) async fn execute(&mut self, sql: &str, expanded: bool) -> Result<()> {
         if sql.contains('\0') {
-            return Err(
-                ErrorKind::Usage.error("the SQL has a NUL byte, which PostgreSQL cannot take")
-            );
+            return Err(ErrorKind::Usage.error("the SQL has a NUL byte, which SQL cannot hold"));
         }
         if self.session.is_lost() {
             self.reconnect().await?;
@@ -199,7 +197,7 @@ impl<'a, D: Dial> Prompt<'a, D> {
         };
         let mut screen = Screen::new(self.ui, &self.options, looks);
         let mut ran = Ok(());
-        for question in describe::questions(subject) {
+        for question in describe::questions(self.session.login().dialect, subject) {
             screen.below(question.heading);
             ran = Box::pin(self.session.run(&question.sql, &mut screen)).await;
             if ran.is_err() {
@@ -218,9 +216,15 @@ impl<'a, D: Dial> Prompt<'a, D> {
     fn connection_info(&self) -> String {
         let login = self.session.login();
         let version = self.session.parameter("server_version").unwrap_or("?");
+        let product = match login.dialect {
+            Dialect::Postgres => "PostgreSQL",
+            // It says so itself, in the version.
+            Dialect::MySql if version.contains("MariaDB") => "MariaDB",
+            Dialect::MySql => "MySQL",
+        };
         let read_only = if login.read_only { ", read-only" } else { "" };
         format!(
-            "{}: database `{}` as `{}` on PostgreSQL {}{read_only}, through bsql's own TLS connection\n",
+            "{}: database `{}` as `{}` on {product} {}{read_only}, through bsql's own TLS connection\n",
             self.options.label,
             login.database,
             login.user,

@@ -36,7 +36,8 @@ async fn run_lines<D: Dial>(
     input: &mut (impl AsyncBufRead + Unpin),
     name: &str,
 ) -> Result<u8> {
-    let mut buffer = Buffer::default();
+    let dialect = prompt.session.login().dialect;
+    let mut buffer = Buffer::new(dialect);
     let mut number = 0;
     // Where the statement began.
     let mut began = 1;
@@ -58,7 +59,7 @@ async fn run_lines<D: Dial>(
         } else {
             // The last statement needs no semicolon.
             let rest = buffer.take();
-            let rest = (!is_blank(&rest)).then_some(Piece::Statement(rest));
+            let rest = (!is_blank(dialect, &rest)).then_some(Piece::Statement(rest));
             rest.into_iter().collect()
         };
         for piece in pieces {
@@ -108,7 +109,7 @@ async fn act<D: Dial>(
         Next::Ended(exit) => return Ok(Some(exit)),
         Next::Run { sql, expanded } => {
             let sql = sql.unwrap_or_else(|| buffer.take());
-            if !is_blank(&sql) {
+            if !is_blank(prompt.session.login().dialect, &sql) {
                 prompt.execute(&sql, expanded).await?;
             }
         }
@@ -127,7 +128,7 @@ fn line<'a>(bytes: &'a [u8], name: &str, number: usize) -> Result<&'a str> {
             .because(anyhow::anyhow!("{why}"))
     };
     if bytes.contains(&0) {
-        return Err(refuse("it has a NUL byte, which PostgreSQL cannot take")
+        return Err(refuse("it has a NUL byte, which SQL cannot hold")
             .hint("if it is UTF-16, convert it: iconv -f UTF-16 -t UTF-8"));
     }
     let text = std::str::from_utf8(bytes).map_err(|_| {

@@ -4,7 +4,7 @@ use futures_util::FutureExt as _;
 
 use crate::error::{ErrorKind, Result};
 use crate::shutdown::Shutdown;
-use crate::sql::{Column, Connection, Login, RowSink, Transaction};
+use crate::sql::{Column, Connection, Login, RowSink, Statement, Transaction};
 use crate::tunnel::Dial;
 
 /// A session that may outlive its connection.
@@ -61,7 +61,7 @@ impl<'a, D: Dial> Session<'a, D> {
         !self.connection.is_usable()
     }
 
-    /// Runs `sql`. Ctrl-C cancels it: [`Interrupted`](ErrorKind::Interrupted), and the session goes on. When the program
+    /// Runs `sql`, which is one statement. Ctrl-C cancels it: [`Interrupted`](ErrorKind::Interrupted), and the session goes on. When the program
     /// is to end, the error is [`Shutdown::error`].
     pub(super) async fn run(&mut self, sql: &str, sink: &mut dyn RowSink) -> Result<()> {
         let owns_terminal = self.owns_terminal;
@@ -76,7 +76,14 @@ impl<'a, D: Dial> Session<'a, D> {
                 }
             }
         };
-        let running = self.connection.run_until(sql, sink, told_to, self.dialer);
+        let statement = Statement {
+            sql,
+            values: &[],
+            is_one: true,
+        };
+        let running = self
+            .connection
+            .run_until(statement, sink, told_to, self.dialer);
         match running.await {
             Some(result) => result,
             None if shutdown.requested().now_or_never().is_some() => Err(shutdown.error()),

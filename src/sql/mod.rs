@@ -6,17 +6,20 @@
 
 mod connection;
 mod failure;
-mod overheard;
+mod mysql;
+mod postgres;
 mod rows;
-mod shared;
 #[cfg(test)]
 #[cfg(unix)]
-mod test_server;
+mod test_sinks;
 pub mod text;
+
+#[cfg(test)]
+#[cfg(unix)]
+pub(crate) use mysql::test_server::TestServer as TestMySql;
 
 pub use connection::{Connection, Statement};
 pub use failure::{Place, ServerError, is_user_refused};
-pub use overheard::Transaction;
 pub use rows::{Column, ColumnKind, Notice, RowSink};
 
 use std::time::Duration;
@@ -49,4 +52,16 @@ pub struct Login {
     pub read_only: bool,
     /// The server ends statements that take longer.
     pub statement_timeout: Option<Duration>,
+}
+
+/// Whether a transaction is open.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Transaction {
+    /// There is none.
+    #[default]
+    None,
+    /// There is one.
+    Open,
+    /// There is one, and a statement in it has failed: it can only be rolled back.
+    Failed,
 }

@@ -37,7 +37,14 @@ const IMPORTS: [(&str, &[&str]); 27] = [
     ("tunnel", FLOOR),
     (
         "sql",
-        &["error", "secret", "refresh", "shutdown", "tunnel::Dial"],
+        &[
+            "error",
+            "secret",
+            "hex",
+            "refresh",
+            "shutdown",
+            "tunnel::Dial",
+        ],
     ),
     (
         "launch",

@@ -172,7 +172,9 @@ fn a_client_that_is_not_there_is_found_out_first() {
         .fails(127)
         .says(&["psql", "-c"]);
     // What is meant for psql is not for bsql's own prompt, which would be there.
-    env.bsql(&["connect", "payments-staging", "--", "-A"])
+    let signed_in = TestEnv::signed_in("ada").without_programs();
+    signed_in
+        .bsql(&["connect", "payments-staging", "--", "-A"])
         .fails(127)
         .says(&["psql"]);
     env.bsql(&["connect", "payments-staging", "--client", "no-such-client"])

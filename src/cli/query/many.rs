@@ -9,37 +9,39 @@ use crate::app::App;
 use crate::audit::Outcome;
 use crate::cli::access::Reached;
 use crate::error::{Error, ErrorKind, Result};
-use crate::sql::{Column, ColumnKind, Notice, RowSink, Statement};
+use crate::sql::{Column, ColumnKind, Notice, RowSink};
 use crate::ui::{Paint, RowPrinter, Ui, UiOptions};
 
 /// The column in front.
 const DATABASE: &str = "database";
 
-/// Runs `bound` on all of them, `parallel` at a time, prints the rows as they come and says of each how it went.
+/// Runs each one's SQL, which is the same but for the dialect, `parallel` at a time, prints the rows as they come and says of each how it went.
 ///
 /// Fails with [`ErrorKind::Statement`] when one of them fails, whatever its reason: the others' rows were printed.
 pub(super) async fn run(
-    all: Vec<(&str, Reached)>,
-    bound: &Bound,
+    all: Vec<(&str, Bound, Reached)>,
     format: Format,
     parallel: usize,
     app: &App,
     ui: &mut Ui,
 ) -> Result<u8> {
     // As typed: instances of several projects may have the same name.
-    let (names, all): (Vec<&str>, Vec<Reached>) = all.into_iter().unzip();
+    let (names, all): (Vec<&str>, Vec<(Bound, Reached)>) = all
+        .into_iter()
+        .map(|(name, bound, reached)| (name, (bound, reached)))
+        .unzip();
     let shared = Mutex::new(Shared {
         printer: RowPrinter::new(ui, format.rows()),
         columns: None,
     });
     let mut outcomes: Vec<(usize, Result<u64>)> = stream::iter(all.into_iter().enumerate())
-        .map(async |(nth, reached)| {
+        .map(async |(nth, (bound, reached))| {
             let one = One {
                 name: names[nth],
                 shared: &shared,
                 rows: 0,
             };
-            (nth, one.run(reached, bound, app).await)
+            (nth, one.run(reached, &bound, app).await)
         })
         .buffer_unordered(parallel)
         .collect()
@@ -120,12 +122,8 @@ impl One<'_, '_> {
         });
         let mut connection = reached.open(app, &mut silent).await?;
         let entry = app.audit().begin(reached.access)?;
-        let statement = Statement {
-            sql: &bound.sql,
-            values: &bound.values,
-        };
         let running = connection.run_interruptibly(
-            statement,
+            bound.statement(),
             &mut self,
             app.shutdown(),
             reached.dialer.as_ref(),

@@ -4,7 +4,8 @@ use std::io::Read as _;
 use std::path::Path;
 
 use crate::error::{Error, ErrorKind, Result, ResultExt as _};
-use crate::sql::text::numbered;
+use crate::sql::text::{Numbered, numbered};
+use crate::sql::{Dialect, Statement};
 
 /// A value for the SQL: `name=value`, or `name` alone for NULL.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,8 +38,18 @@ pub(super) struct Bound {
     pub(super) values: Vec<Option<String>>,
 }
 
-/// Puts `$n` for each `:name` of the `n`th parameter.
-pub(super) fn bind(sql: &str, parameters: &[Parameter]) -> Result<Bound> {
+impl Bound {
+    pub(super) fn statement(&self) -> Statement<'_> {
+        Statement {
+            sql: &self.sql,
+            values: &self.values,
+            is_one: false,
+        }
+    }
+}
+
+/// Puts what the dialect has for it where each parameter belongs.
+pub(super) fn bind(dialect: Dialect, sql: &str, parameters: &[Parameter]) -> Result<Bound> {
     let names: Vec<&str> = parameters.iter().map(|given| given.name.as_str()).collect();
     let twice = names
         .iter()
@@ -47,7 +58,11 @@ pub(super) fn bind(sql: &str, parameters: &[Parameter]) -> Result<Bound> {
     if let Some((_, name)) = twice {
         return Err(ErrorKind::Usage.error(format!("the parameter `{name}` is given twice")));
     }
-    let (text, used) = numbered(sql, &names);
+    let Numbered {
+        sql: text,
+        used,
+        order,
+    } = numbered(dialect, sql, &names);
     if let Some(nth) = used.iter().position(|used| !used) {
         return Err(ErrorKind::Usage
             .error(format!(
@@ -70,7 +85,10 @@ pub(super) fn bind(sql: &str, parameters: &[Parameter]) -> Result<Bound> {
     }
     Ok(Bound {
         sql: text,
-        values: parameters.iter().map(|given| given.value.clone()).collect(),
+        values: order
+            .into_iter()
+            .map(|nth| parameters[nth].value.clone())
+            .collect(),
     })
 }
 
@@ -110,7 +128,7 @@ fn has_nul(place: &str) -> Error {
     ErrorKind::Usage
         .error("cannot run the SQL")
         .because(anyhow::anyhow!(
-            "{place} has a NUL byte, which PostgreSQL cannot take"
+            "{place} has a NUL byte, which SQL cannot hold"
         ))
 }
 
@@ -121,7 +139,12 @@ mod tests {
     #[test]
     fn parameters_by_name_and_by_number() {
         let given = ["id=7", "note=it's = 1", "gone"].map(|text| parameter(text).unwrap());
-        let bound = bind("select :id, $2, :gone::text, ':id'", &given).unwrap();
+        let bound = bind(
+            Dialect::Postgres,
+            "select :id, $2, :gone::text, ':id'",
+            &given,
+        )
+        .unwrap();
         assert_eq!(bound.sql, "select $1, $2, $3::text, ':id'");
         assert_eq!(
             bound.values,
@@ -137,12 +160,12 @@ mod tests {
         let given = |texts: &[&str]| -> Vec<Parameter> {
             texts.iter().map(|text| parameter(text).unwrap()).collect()
         };
-        let error = bind("select ':id'", &given(&["id=1"])).unwrap_err();
+        let error = bind(Dialect::Postgres, "select ':id'", &given(&["id=1"])).unwrap_err();
         assert_eq!(error.to_string(), "the SQL does not use the parameter `id`");
         assert_eq!(error.next_steps(), ["write `:id` or `$1` where it belongs"]);
-        let error = bind("select :id", &given(&["id=1", "id=2"])).unwrap_err();
+        let error = bind(Dialect::Postgres, "select :id", &given(&["id=1", "id=2"])).unwrap_err();
         assert_eq!(error.to_string(), "the parameter `id` is given twice");
-        assert!(bind("select :id", &given(&["id=a\0b"])).is_err());
+        assert!(bind(Dialect::Postgres, "select :id", &given(&["id=a\0b"])).is_err());
     }
 
     #[test]

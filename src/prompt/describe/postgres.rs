@@ -1,18 +1,13 @@
-//! What `\d` and its kin ask of PostgreSQL's catalog.
+//! PostgreSQL's catalog.
 //!
 //! <https://www.postgresql.org/docs/current/catalogs.html>
 
-use super::command::Subject;
+use super::super::command::Subject;
+use super::Question;
+use crate::sql::Dialect;
 use crate::sql::text::literal;
 
-/// A query, and what its rows are, for those that are one of several.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct Question {
-    pub(super) heading: Option<&'static str>,
-    pub(super) sql: String,
-}
-
-/// The queries that describe something, in order. Only the first always has rows.
+/// The queries that describe something, in order.
 pub(super) fn questions(subject: &Subject) -> Vec<Question> {
     let sql = match subject {
         Subject::Relation(name) => return relation(name),
@@ -69,7 +64,7 @@ fn relations(kinds: &[char], pattern: Option<&str>) -> String {
 
 fn relation(name: &str) -> Vec<Question> {
     // As SQL itself reads a name: unquoted ones in lower case, along the search path.
-    let oid = format!("{}::regclass", literal(name));
+    let oid = format!("{}::regclass", literal(Dialect::Postgres, name));
     let question = |heading, sql| Question {
         heading: Some(heading),
         sql,
@@ -121,63 +116,17 @@ fn relation(name: &str) -> Vec<Question> {
     ]
 }
 
-/// `schema.name` patterns.
 fn qualified(schema: &str, name: &str, pattern: Option<&str>) -> Option<String> {
-    match pattern?.split_once('.') {
-        Some((of_schema, of_name)) => Some(format!(
-            "{} and {}",
-            matching(schema, Some(of_schema))?,
-            matching(name, Some(of_name))?
-        )),
-        None => matching(name, pattern),
-    }
+    super::qualified(Dialect::Postgres, schema, name, pattern)
 }
 
-/// As in psql: `*` is anything, `?` is one character, and letters are small unless in double quotes.
 fn matching(column: &str, pattern: Option<&str>) -> Option<String> {
-    let mut regex = String::from("^(");
-    let mut quoted = false;
-    for c in pattern?.chars() {
-        match c {
-            '"' => quoted = !quoted,
-            '*' if !quoted => regex.push_str(".*"),
-            '?' if !quoted => regex.push('.'),
-            c if c.is_alphanumeric() || c == '_' || !c.is_ascii() => {
-                if quoted {
-                    regex.push(c);
-                } else {
-                    regex.extend(c.to_lowercase());
-                }
-            }
-            c => {
-                regex.push('\\');
-                regex.push(c);
-            }
-        }
-    }
-    regex.push_str(")$");
-    Some(format!("{column} ~ {}", literal(&regex)))
+    super::matching(Dialect::Postgres, column, pattern)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn patterns_as_in_psql() {
-        for (pattern, expected) in [
-            ("Pay*", "n ~ E'^(pay.*)$'"),
-            ("\"Pay*\"?", "n ~ E'^(Pay\\\\*.)$'"),
-            ("a'b$", "n ~ E'^(a\\\\''b\\\\$)$'"),
-        ] {
-            assert_eq!(matching("n", Some(pattern)).unwrap(), expected);
-        }
-        assert_eq!(matching("n", None), None);
-        assert_eq!(
-            qualified("s", "n", Some("a.b*")).unwrap(),
-            "s ~ E'^(a)$' and n ~ E'^(b.*)$'"
-        );
-    }
 
     #[test]
     fn a_name_is_data() {

@@ -5,17 +5,7 @@
 
 use std::collections::VecDeque;
 
-/// Whether a transaction is open.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Transaction {
-    /// There is none.
-    #[default]
-    None,
-    /// There is one.
-    Open,
-    /// There is one, and a statement in it has failed: it can only be rolled back.
-    Failed,
-}
+use super::super::Transaction;
 
 /// A message's type and the length of all but the type.
 const HEADER: usize = 5;

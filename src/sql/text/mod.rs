@@ -1,16 +1,29 @@
-//! SQL as text: where one statement ends, and where a `:name` stands for a parameter. PostgreSQL's lexical rules, as far
+//! SQL as text: where one statement ends, and where a `:name` stands for a parameter. The dialects' lexical rules, as far
 //! as they decide that; whether it is valid the server knows.
 //!
-//! <https://www.postgresql.org/docs/current/sql-syntax-lexical.html>
+//! PostgreSQL's are here: <https://www.postgresql.org/docs/current/sql-syntax-lexical.html>
+
+mod mysql;
+mod parameters;
+
+pub use parameters::{Numbered, numbered};
+
+use super::Dialect;
+use crate::hex;
 
 /// How far the text has been read, and within what.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Progress {
+    dialect: Dialect,
+    /// What ends a statement instead of a semicolon, in MySQL after `DELIMITER`.
+    delimiter: Option<String>,
     within: Within,
     /// Round brackets that are open.
     brackets: u32,
-    /// `BEGIN ATOMIC … END` and `CASE … END` in the body of a function that is written in SQL.
+    /// `BEGIN ATOMIC … END` and `CASE … END` in the body of a function that is written in SQL; in MySQL `BEGIN … END`.
     blocks: u32,
+    /// The last word was an `END`, which in MySQL may be that of an `END IF`.
+    ends: bool,
     /// The first words of the statement, in lower case: they say whether it is a function.
     words: Vec<String>,
 }
@@ -26,11 +39,48 @@ enum Within {
     Name,
     /// `$tag$…$tag$`, with the dollars.
     Dollars(String),
-    /// `/* … */`, which nest.
+    /// `/* … */`, which nest in PostgreSQL.
     Comment(u32),
+    /// MySQL's `/*! … */`, which is run.
+    Conditional,
+    /// MySQL's `'…'`, `"…"` and `` `…` ``.
+    Quoted(char),
 }
 
 impl Progress {
+    /// At the beginning.
+    pub fn new(dialect: Dialect) -> Self {
+        Self {
+            dialect,
+            delimiter: None,
+            within: Within::Nothing,
+            brackets: 0,
+            blocks: 0,
+            ends: false,
+            words: Vec::new(),
+        }
+    }
+
+    /// Forgets the statement, but not what statements end with.
+    pub fn restart(&mut self) {
+        *self = Self {
+            delimiter: self.delimiter.take(),
+            ..Self::new(self.dialect)
+        };
+    }
+
+    /// `statement` without what ended it, where that is no semicolon: the server would not know it. Nothing of what is
+    /// none, as `DELIMITER` itself.
+    pub fn without_delimiter<'a>(&self, statement: &'a str) -> &'a str {
+        match &self.delimiter {
+            _ if self.dialect == Dialect::MySql && is_blank(self.dialect, statement) => "",
+            Some(delimiter) => statement
+                .strip_suffix(delimiter.as_str())
+                .unwrap_or(statement),
+            None => statement,
+        }
+    }
+
     /// Whether a statement could end here, if a semicolon came.
     pub fn is_at_rest(&self) -> bool {
         self.within == Within::Nothing && self.brackets == 0
@@ -42,7 +92,8 @@ impl Progress {
             Within::Text { .. } => '\'',
             Within::Name => '"',
             Within::Dollars(_) => '$',
-            Within::Comment(_) => '*',
+            Within::Comment(_) | Within::Conditional => '*',
+            Within::Quoted(quote) => quote,
             Within::Nothing if self.brackets > 0 => '(',
             Within::Nothing => '-',
         }
@@ -51,13 +102,19 @@ impl Progress {
     /// Reads on in `text`, and returns how much of it belongs to the statement, its semicolon included. `None` when the
     /// statement goes on after the text.
     pub fn end(&mut self, text: &str) -> Option<usize> {
-        let bytes = text.as_bytes();
         let mut at = 0;
-        while at < bytes.len() {
+        while at < text.len() {
+            if let Some(length) = self.directive(&text[at..]) {
+                return Some(at + length);
+            }
             let (token, length) = self.token(text, at);
+            if self.ends && !matches!(token, Token::Space | Token::Word) {
+                self.ends = false;
+                self.blocks = self.blocks.saturating_sub(1);
+            }
             match token {
-                Token::Semicolon if self.brackets == 0 && self.blocks == 0 => {
-                    *self = Self::default();
+                Token::Semicolon if self.may_end() => {
+                    self.restart();
                     return Some(at + length);
                 }
                 Token::Open => self.brackets += 1,
@@ -70,9 +127,20 @@ impl Progress {
         None
     }
 
+    fn may_end(&self) -> bool {
+        match self.dialect {
+            Dialect::Postgres => self.brackets == 0 && self.blocks == 0,
+            // Nothing in brackets has a semicolon, so that a bracket that is not closed is found out at once.
+            Dialect::MySql => self.blocks == 0 || self.delimiter.is_some(),
+        }
+    }
+
     /// Words matter only for the body of a function in SQL, as in psql.
     fn word(&mut self, word: &str) {
         let word = word.to_ascii_lowercase();
+        if self.dialect == Dialect::MySql {
+            return self.mysql_word(word);
+        }
         let creates = self.words.first().is_some_and(|first| first == "create")
             && self
                 .words
@@ -95,8 +163,12 @@ impl Progress {
     /// The token at a byte, and its length, at least 1.
     fn token(&mut self, text: &str, at: usize) -> (Token, usize) {
         let rest = &text[at..];
+        if self.dialect == Dialect::MySql {
+            return self.mysql_token(rest);
+        }
         match &mut self.within {
-            Within::Nothing => {}
+            // The last two are MySQL's.
+            Within::Nothing | Within::Conditional | Within::Quoted(_) => {}
             Within::Text { escapes } => {
                 let escapes = *escapes;
                 return (Token::Quoted, self.quoted(rest, '\'', escapes));
@@ -229,26 +301,34 @@ fn dollar_tag(text: &str) -> Option<&str> {
 }
 
 /// The statements of `sql`, each with its semicolon and what is before it; what is only blank or comment after the last
-/// one is left out.
-pub fn statements(sql: &str) -> Vec<&str> {
+/// one is left out. Another delimiter of MySQL's is left out, too, and so are its empty statements.
+pub fn statements(dialect: Dialect, sql: &str) -> Vec<&str> {
     let mut statements = Vec::new();
     let mut rest = sql;
-    while let Some(end) = Progress::default().end(rest) {
+    let mut progress = Progress::new(dialect);
+    while let Some(end) = progress.end(rest) {
         let (statement, after) = rest.split_at(end);
-        statements.push(statement);
+        let statement = progress.without_delimiter(statement);
+        if dialect == Dialect::Postgres || !is_blank(dialect, statement.trim_end_matches(';')) {
+            statements.push(statement);
+        }
         rest = after;
     }
-    if !is_blank(rest) {
+    if !is_blank(dialect, rest) {
         statements.push(rest);
     }
     statements
 }
 
 /// Whether there is nothing to run: blanks and comments only.
-pub fn is_blank(sql: &str) -> bool {
-    let mut progress = Progress::default();
+pub fn is_blank(dialect: Dialect, sql: &str) -> bool {
+    let mut progress = Progress::new(dialect);
     let mut at = 0;
     while at < sql.len() {
+        if let Some(length) = progress.directive(&sql[at..]) {
+            at += length;
+            continue;
+        }
         let (token, length) = progress.token(sql, at);
         if token != Token::Space {
             return false;
@@ -258,49 +338,28 @@ pub fn is_blank(sql: &str) -> bool {
     true
 }
 
-/// `sql` with `$n` for each `:name` that is the `n`th of `names`, and which of them were used, either so or as `$n`.
-/// Every other `:word` is left as it is.
-pub fn numbered(sql: &str, names: &[&str]) -> (String, Vec<bool>) {
-    let mut used = vec![false; names.len()];
-    let mut numbered = String::with_capacity(sql.len());
-    let mut progress = Progress::default();
+/// The first words of `sql` that are no names in quotes, as many as it takes to know what kind of statement it is.
+pub fn first_words(dialect: Dialect, sql: &str) -> Vec<&str> {
+    const ENOUGH: usize = 8;
+    let mut progress = Progress::new(dialect);
+    let mut words = Vec::new();
     let mut at = 0;
-    while at < sql.len() {
+    while at < sql.len() && words.len() < ENOUGH {
         let (token, length) = progress.token(sql, at);
-        let text = &sql[at..at + length];
-        let nth = match token {
-            Token::Parameter => names.iter().position(|name| *name == &text[1..]),
-            _ => None,
-        };
-        if let Some(nth) = nth {
-            used[nth] = true;
-            numbered.push('$');
-            numbered.push_str(&(nth + 1).to_string());
-        } else {
-            numbered.push_str(text);
-        }
-        if token == Token::Other && text == "$" {
-            let digits = sql[at + 1..]
-                .find(|c: char| !c.is_ascii_digit())
-                .unwrap_or(sql.len() - at - 1);
-            let number = sql[at + 1..at + 1 + digits].parse::<usize>();
-            if let Some(used) = number.ok().and_then(|n| used.get_mut(n.checked_sub(1)?)) {
-                *used = true;
-            }
+        if token == Token::Word {
+            words.push(&sql[at..at + length]);
         }
         at += length;
     }
-    (numbered, used)
+    words
 }
 
 /// `value` as a literal that means the same whatever the session's settings, for the server to give a type.
-pub fn literal(value: &str) -> String {
-    format!("E'{}'", value.replace('\\', "\\\\").replace('\'', "''"))
-}
-
-/// `name` as an identifier.
-pub fn identifier(name: &str) -> String {
-    format!("\"{}\"", name.replace('"', "\"\""))
+pub fn literal(dialect: Dialect, value: &str) -> String {
+    match dialect {
+        Dialect::Postgres => format!("E'{}'", value.replace('\\', "\\\\").replace('\'', "''")),
+        Dialect::MySql => format!("_utf8mb4 X'{}'", hex::encode(value.as_bytes())),
+    }
 }
 
 #[cfg(test)]
@@ -348,13 +407,13 @@ mod tests {
             ("", &[]),
             (" -- nothing\n /* at all */ ", &[]),
         ] {
-            assert_eq!(statements(sql), expected, "{sql}");
+            assert_eq!(statements(Dialect::Postgres, sql), expected, "{sql}");
         }
     }
 
     #[test]
     fn a_statement_comes_line_by_line() {
-        let mut progress = Progress::default();
+        let mut progress = Progress::new(Dialect::Postgres);
         for (line, mark) in [
             ("select 'a\n", '\''),
             ("b', (\n", '('),
@@ -369,24 +428,13 @@ mod tests {
         }
         assert!(progress.is_at_rest());
         assert_eq!(progress.end("from t; x"), Some(7));
-        assert_eq!(progress, Progress::default());
-    }
-
-    #[test]
-    fn parameters_are_numbered() {
-        let sql =
-            "select :a, ':a', \":a\", :b::text, x::a, $3, :unknown, t[1:2] -- :a\n where z := :a";
-        let (text, used) = numbered(sql, &["a", "b", "c", "d"]);
-        assert_eq!(
-            text,
-            "select $1, ':a', \":a\", $2::text, x::a, $3, :unknown, t[1:2] -- :a\n where z := $1"
-        );
-        assert_eq!(used, [true, true, true, false]);
+        assert_eq!(progress, Progress::new(Dialect::Postgres));
     }
 
     #[test]
     fn quoting() {
-        assert_eq!(literal("it's \\ x"), "E'it''s \\\\ x'");
-        assert_eq!(identifier("a\"b"), "\"a\"\"b\"");
+        let text = "it's \\ x";
+        assert_eq!(literal(Dialect::Postgres, text), "E'it''s \\\\ x'");
+        assert_eq!(literal(Dialect::MySql, "a'"), "_utf8mb4 X'6127'");
     }
 }

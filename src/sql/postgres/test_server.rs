@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, Weak};
 use tempfile::TempDir;
 use tokio::net::UnixStream;
 
-use super::{Connection, Login};
+use super::super::{Connection, Login};
 use crate::error::Result;
 
 const BIN: &str = "/usr/lib/postgresql/15/bin";

@@ -1,0 +1,58 @@
+//! Ending a statement from a session of its own, as MySQL's protocol has no other way.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use tokio::io::{AsyncRead, AsyncWrite};
+
+use super::super::{Column, Login, RowSink};
+use super::session::Session;
+use crate::error::Result;
+
+/// Asks the server to end the statement that a session is running.
+pub(in super::super) struct Canceller {
+    pub(super) login: Login,
+    /// The session's number.
+    pub(super) session: u32,
+    /// Of several statements none begins any more.
+    pub(super) told_to_stop: Arc<AtomicBool>,
+}
+
+impl Canceller {
+    pub(in super::super) fn begin_no_more(&self) {
+        self.told_to_stop.store(true, Ordering::Relaxed);
+    }
+
+    pub(in super::super) async fn cancel<S>(self, stream: S) -> Result<()>
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
+        // It needs no database, which might be gone, and no settings, which would be another round trip.
+        let login = Login {
+            database: String::new(),
+            read_only: false,
+            statement_timeout: None,
+            ..self.login
+        };
+        let mut session = Session::open(stream, &login).await?;
+        let kill = format!("KILL QUERY {}", self.session);
+        session.run(kill.as_str().into(), &mut Silent).await
+    }
+}
+
+/// For what the person did not write.
+pub(super) struct Silent;
+
+impl RowSink for Silent {
+    fn columns(&mut self, _: &[Column]) -> Result<()> {
+        Ok(())
+    }
+
+    fn row(&mut self, _: &[Option<&str>]) -> Result<()> {
+        Ok(())
+    }
+
+    fn done(&mut self, _: u64) -> Result<()> {
+        Ok(())
+    }
+}
