@@ -145,17 +145,11 @@ impl<S: Source> RefreshCache<S> {
         let fetched = if let Some(error) = state.failures.standing(now, S::BURST) {
             Err(error)
         } else {
-            // Boxed: values come from values that come from values, and a worker's stack is small.
-            let fetching = Box::pin(self.source.fetch());
-            let fetched = match &stale {
-                None => fetching.await,
-                Some(_) => {
-                    within(S::PATIENCE, fetching, || {
-                        ErrorKind::Unavailable.error("no answer in time")
-                    })
-                    .await
-                }
-            };
+            // Who sleeps between a question and its answer may wake up with a value that is over: that is asked once more.
+            let mut fetched = self.fetch(stale.is_some()).await;
+            if fetched.as_ref().is_ok_and(|value| self.is_over(value)) {
+                fetched = self.fetch(stale.is_some()).await;
+            }
             if let Err(error) = &fetched
                 && S::BURST < usize::MAX
             {
@@ -168,12 +162,31 @@ impl<S: Source> RefreshCache<S> {
                 state.failures = Failures::default();
                 Ok(state.current.insert(value).clone())
             }
-            (Err(error), Some(value)) => {
+            // It may have ended while the source was asked.
+            (Err(error), Some(value)) if !self.is_over(&value) => {
                 tracing::warn!(%error, "kept the old value, which is still valid");
                 Ok(value)
             }
-            (Err(error), None) => Err(error),
+            (Err(error), _) => Err(error),
         }
+    }
+
+    /// Asks the source; not for long where there is a value already.
+    async fn fetch(&self, has_value: bool) -> Result<S::Value> {
+        // Boxed: values come from values that come from values, and a worker's stack is small.
+        let fetching = Box::pin(self.source.fetch());
+        if has_value {
+            within(S::PATIENCE, fetching, || {
+                ErrorKind::Unavailable.error("no answer in time")
+            })
+            .await
+        } else {
+            fetching.await
+        }
+    }
+
+    fn is_over(&self, value: &S::Value) -> bool {
+        self.clock.now() >= S::expires_at(value)
     }
 
     /// The value that there is, also one that an earlier run kept, if it has not ended. Nothing is fetched.
@@ -181,7 +194,7 @@ impl<S: Source> RefreshCache<S> {
         let mut state = self.state.lock().await;
         self.recall(&mut state).await;
         let value = state.current.clone()?;
-        (self.clock.now() < S::expires_at(&value)).then_some(value)
+        (!self.is_over(&value)).then_some(value)
     }
 
     async fn recall(&self, state: &mut State<S::Value>) {
@@ -245,6 +258,8 @@ mod tests {
         failures: AtomicUsize,
         down: AtomicBool,
         hangs: AtomicBool,
+        /// So many fetches bring a value that is over, as when the machine sleeps before the answer comes.
+        slept_through: AtomicUsize,
         begun: AtomicUsize,
         /// How long the value that was kept lives, if one was.
         kept: Option<SignedDuration>,
@@ -259,6 +274,7 @@ mod tests {
                 failures: AtomicUsize::new(0),
                 down: AtomicBool::new(false),
                 hangs: AtomicBool::new(false),
+                slept_through: AtomicUsize::new(0),
                 begun: AtomicUsize::new(0),
                 kept: None,
                 forgotten: AtomicUsize::new(0),
@@ -291,7 +307,13 @@ mod tests {
                     .hint("wait"));
             }
             let nth = self.fetches.fetch_add(1, Ordering::SeqCst) + 1;
-            Ok((nth, Clock::system().now() + self.life))
+            let over = nth <= self.slept_through.load(Ordering::SeqCst);
+            let life = if over {
+                SignedDuration::ZERO
+            } else {
+                self.life
+            };
+            Ok((nth, Clock::system().now() + life))
         }
 
         fn expires_at(value: &Self::Value) -> Timestamp {
@@ -361,9 +383,21 @@ mod tests {
         let cache = RefreshCache::new(Counter::new(3_600), clock);
         assert_eq!(cache.get().await.unwrap().0, 1);
         hands.move_by(SignedDuration::from_hours(8));
-        // The counter lives by the system's clock, so the new value has ended as well; it is asked for all the same.
-        assert_eq!(cache.get().await.unwrap().0, 2);
+        // The counter lives by the system's clock, so the new value has ended as well; it is asked for all the same, and
+        // not for ever.
+        assert_eq!(cache.get().await.unwrap().0, 3);
         assert!(cache.known().await.is_none());
+        // Somebody sets the clock back.
+        hands.move_by(SignedDuration::from_hours(-10));
+        assert_eq!(cache.get().await.unwrap().0, 3);
+    }
+
+    #[tokio::test]
+    async fn a_machine_that_slept_before_the_answer_came_asks_once_more() {
+        let cache = Counter::living(3_600);
+        cache.source.slept_through.store(1, Ordering::SeqCst);
+        assert_eq!(cache.get().await.unwrap().0, 2);
+        assert!(cache.known().await.is_some());
     }
 
     #[tokio::test]
@@ -376,6 +410,21 @@ mod tests {
         }
         let begun = cache.source.begun.load(Ordering::SeqCst);
         assert_eq!(begun, 3, "the first, and two that hung");
+    }
+
+    #[tokio::test]
+    async fn a_stale_value_that_ends_while_the_service_hangs_is_of_no_use() {
+        let (clock, hands) = Clock::adjustable();
+        let cache = RefreshCache::new(Counter::new(30), clock);
+        assert_eq!(cache.get().await.unwrap().0, 1);
+        cache.source.hangs.store(true, Ordering::SeqCst);
+        let (got, ()) = tokio::join!(cache.get(), async {
+            while cache.source.begun.load(Ordering::SeqCst) < 2 {
+                tokio::task::yield_now().await;
+            }
+            hands.move_by(SignedDuration::from_secs(31));
+        });
+        assert_eq!(got.unwrap_err().to_string(), "no answer in time");
     }
 
     #[tokio::test]

@@ -1,0 +1,21 @@
+#!/usr/bin/env bash
+# A tunnel under load while everything goes wrong that the sandbox can make go wrong, the machine's sleep included: no byte
+# may be wrong, what fails must say why, and nothing may grow. MINUTES=30 tests/e2e/soak/run.sh is for by hand.
+set -euo pipefail
+here=$(cd "$(dirname "$0")" && pwd)
+root=$here/../../..
+BSQL=${BSQL:-$root/target/release/bsql}
+venv=$root/target/e2e/soak
+[ -x "$venv/bin/python" ] || python3 -m venv "$venv"
+"$venv/bin/python" -c 'import psycopg' 2>/dev/null ||
+  "$venv/bin/pip" install --quiet --disable-pip-version-check 'psycopg[binary]'
+dir=$(mktemp -d)
+export BSQL_CONFIG=$dir/config.toml BSQL_STATE_DIR=$dir/state BSQL_CACHE_DIR=$dir/cache BSQL_RUNTIME_DIR=$dir/run
+cleanup() {
+  "$BSQL" sandbox down 2>/dev/null || true
+  rm -rf "$dir"
+}
+trap cleanup EXIT
+"$BSQL" sandbox up --detach --auto-approve
+"$BSQL" login --no-browser --flow device
+"$venv/bin/python" "$here/soak.py" "$BSQL" "$dir" "${MINUTES:-1}"
