@@ -12,6 +12,7 @@ venv=$root/target/e2e/soak
 dir=$(mktemp -d)
 export BSQL_CONFIG=$dir/config.toml BSQL_STATE_DIR=$dir/state BSQL_CACHE_DIR=$dir/cache BSQL_RUNTIME_DIR=$dir/run
 cleanup() {
+  "$BSQL" stop --all 2>/dev/null || true
   "$BSQL" sandbox down 2>/dev/null || true
   rm -rf "$dir"
 }
