@@ -25,6 +25,7 @@ mod lint;
 mod listing;
 mod login;
 mod mariadb;
+mod mysql;
 mod open;
 mod profile;
 mod query;

@@ -133,6 +133,12 @@ fn in_the_background_until_it_is_stopped() {
 #[test]
 fn show_and_the_shell_know_what_is_open() {
     let env = TestEnv::signed_in("ada");
+    // Where nothing is typed yet, the flags are offered as well.
+    let offered = |env: &TestEnv, words: &[&str]| -> Vec<String> {
+        let mut offered = offered(env, words);
+        offered.retain(|word| !word.starts_with('-'));
+        offered
+    };
     let _background = Background(&env);
     let shown = |args: &[&str]| env.bsql(&[&["show", "payments-staging"], args].concat());
     assert_eq!(
