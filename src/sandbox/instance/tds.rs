@@ -1,5 +1,5 @@
 //! The door of an SQL Server instance. Nobody is behind it: there is no SQL Server to have here. It speaks as much of TDS
-//! 7.4 as shows that bytes go both ways unharmed: logs the built-in user in, and answers every batch with an error.
+//! 7.4 as shows that bytes go both ways unharmed: logs the built-in user in, and answers every request with an error.
 //!
 //! [MS-TDS]: <https://learn.microsoft.com/openspecs/windows_protocols/ms-tds/>
 
@@ -11,7 +11,9 @@ use crate::sandbox::company::{BUILT_IN_PASSWORD, BUILT_IN_USER};
 
 /// Kinds of messages, [MS-TDS] 2.2.3.1.1.
 const SQL_BATCH: u8 = 1;
+const RPC: u8 = 3;
 const RESPONSE: u8 = 4;
+const TRANSACTION_MANAGER: u8 = 14;
 const LOGIN7: u8 = 16;
 const PRELOGIN: u8 = 18;
 /// In a header's status: no packet of this message follows.
@@ -33,16 +35,17 @@ pub(super) async fn serve(client: &mut (impl AsyncRead + AsyncWrite + Unpin)) ->
         let answer = match kind {
             PRELOGIN => PRELOGIN_ANSWER.to_vec(),
             LOGIN7 => {
-                let (user, password) = credentials(&message)?;
-                signed_in = user == BUILT_IN_USER && password == BUILT_IN_PASSWORD;
+                let login = Login::parse(&message)?;
+                signed_in = login.user == BUILT_IN_USER && login.password == BUILT_IN_PASSWORD;
                 if signed_in {
-                    [login_ack(), done(0)].concat()
+                    // Without it drivers go on to ask for the database that they have asked for.
+                    [database_is(&login.database), login_ack(), done(0)].concat()
                 } else {
-                    let refusal = format!("Login failed for user '{user}'.");
+                    let refusal = format!("Login failed for user '{}'.", login.user);
                     [error(18456, 14, &refusal), done(2)].concat()
                 }
             }
-            SQL_BATCH if signed_in => {
+            SQL_BATCH | RPC | TRANSACTION_MANAGER if signed_in => {
                 let message = "the sandbox has no SQL Server behind this instance";
                 [error(50_000, 16, message), done(2)].concat()
             }
@@ -90,30 +93,40 @@ async fn write(client: &mut (impl AsyncWrite + Unpin), message: &[u8]) -> io::Re
     client.flush().await
 }
 
-/// The user name and the password of a `LOGIN7` message, [MS-TDS] 2.2.6.4.
-fn credentials(message: &[u8]) -> io::Result<(String, String)> {
-    // Where a text begins, in bytes, and how many characters it has.
-    let text = |at: usize, plain: fn(u8) -> u8| -> io::Result<String> {
-        let number = |at: usize| {
-            let bytes = message.get(at..at + 2)?;
-            Some(usize::from(u16::from_le_bytes([bytes[0], bytes[1]])))
+/// What matters here of a `LOGIN7` message, [MS-TDS] 2.2.6.4.
+struct Login {
+    user: String,
+    password: String,
+    /// Empty when the client leaves that to the server.
+    database: String,
+}
+
+impl Login {
+    fn parse(message: &[u8]) -> io::Result<Self> {
+        // Where a text begins, in bytes, and how many characters it has.
+        let text = |at: usize, plain: fn(u8) -> u8| -> io::Result<String> {
+            let number = |at: usize| {
+                let bytes = message.get(at..at + 2)?;
+                Some(usize::from(u16::from_le_bytes([bytes[0], bytes[1]])))
+            };
+            let bytes = number(at)
+                .zip(number(at + 2))
+                .and_then(|(start, length)| message.get(start..start + 2 * length))
+                .ok_or_else(|| malformed("a log-in that breaks off"))?;
+            let units = bytes
+                .chunks_exact(2)
+                .map(|pair| u16::from_le_bytes([plain(pair[0]), plain(pair[1])]));
+            Ok(char::decode_utf16(units)
+                .map(|char| char.unwrap_or(char::REPLACEMENT_CHARACTER))
+                .collect())
         };
-        let bytes = number(at)
-            .zip(number(at + 2))
-            .and_then(|(start, length)| message.get(start..start + 2 * length))
-            .ok_or_else(|| malformed("a log-in that breaks off"))?;
-        let units = bytes
-            .chunks_exact(2)
-            .map(|pair| u16::from_le_bytes([plain(pair[0]), plain(pair[1])]));
-        Ok(char::decode_utf16(units)
-            .map(|char| char.unwrap_or(char::REPLACEMENT_CHARACTER))
-            .collect())
-    };
-    // A password's bytes have their halves swapped, then some bits turned: against onlookers, not against readers.
-    Ok((
-        text(40, |byte| byte)?,
-        text(44, |byte| (byte ^ 0xa5).rotate_left(4))?,
-    ))
+        Ok(Self {
+            user: text(40, |byte| byte)?,
+            // Its bytes have their halves swapped, then some bits turned: against onlookers, not against readers.
+            password: text(44, |byte| (byte ^ 0xa5).rotate_left(4))?,
+            database: text(68, |byte| byte)?,
+        })
+    }
 }
 
 fn utf16(text: &str) -> Vec<u8> {
@@ -139,6 +152,20 @@ fn error(number: u32, class: u8, message: &str) -> Vec<u8> {
     // The server's name, the procedure's, and the line.
     body.extend([0, 0, 1, 0, 0, 0]);
     token(0xaa, &body)
+}
+
+/// `ENVCHANGE`, [MS-TDS] 2.2.7.9: in which database the session is from now on, and in which it was.
+fn database_is(name: &str) -> Vec<u8> {
+    let was = utf16("master");
+    // A length is a byte, and a character is one unit or two.
+    let name: String = if name.is_empty() { "master" } else { name }
+        .chars()
+        .take(127)
+        .collect();
+    let name = utf16(&name);
+    let length = |text: &[u8]| u8::try_from(text.len() / 2).unwrap_or(u8::MAX);
+    let body = [&[1, length(&name)], &name[..], &[length(&was)], &was].concat();
+    token(0xe3, &body)
 }
 
 /// `LOGINACK`, [MS-TDS] 2.2.7.14: SQL, version 7.4.
@@ -175,7 +202,7 @@ mod tests {
     }
 
     fn login(user: &str, password: &str) -> Vec<u8> {
-        let (user, hidden) = (utf16(user), utf16(password));
+        let (user, hidden, database) = (utf16(user), utf16(password), utf16("warehouse"));
         let hidden: Vec<u8> = hidden
             .iter()
             .map(|byte| byte.rotate_left(4) ^ 0xa5)
@@ -187,10 +214,12 @@ mod tests {
             (42, user.len() / 2),
             (44, password_at),
             (46, hidden.len() / 2),
+            (68, password_at + hidden.len()),
+            (70, database.len() / 2),
         ] {
             message[at..at + 2].copy_from_slice(&u16::try_from(value).unwrap().to_le_bytes());
         }
-        [message, user, hidden].concat()
+        [message, user, hidden, database].concat()
     }
 
     async fn answers(said: Vec<u8>) -> (io::Result<()>, Vec<u8>) {
@@ -213,12 +242,21 @@ mod tests {
             packet(LOGIN7, 0, half),
             packet(LOGIN7, LAST, rest),
             packet(SQL_BATCH, LAST, &utf16("select 1")),
+            packet(RPC, LAST, b""),
+            packet(TRANSACTION_MANAGER, LAST, b""),
         ];
         let (served, answers) = answers(said.concat()).await;
         served.unwrap();
+        let refusals = utf16("no SQL Server behind");
+        let refusals = answers
+            .windows(refusals.len())
+            .filter(|window| *window == refusals);
+        assert_eq!(refusals.count(), 3);
         assert_eq!(answers[..4], [RESPONSE, LAST, 0, 32]);
         assert!(contains(&answers, "bsql sandbox"));
-        assert!(contains(&answers, "no SQL Server behind"));
+        let database = database_is("warehouse");
+        assert_eq!(database[..5], [0xe3, 33, 0, 1, 9]);
+        assert!(answers.windows(database.len()).any(|w| w == database));
     }
 
     #[tokio::test]
