@@ -7,7 +7,7 @@
 use std::io;
 
 use jiff::Timestamp;
-use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite};
 
 use super::mysql_wire::{
     Packet, Refusal, Response, ask_clear_password, malformed, without_encryption,
@@ -16,10 +16,8 @@ use crate::sandbox::company::{BUILT_IN_USER, Instance};
 use crate::sandbox::google::principals::{DatabaseUser, database_users, may_connect};
 use crate::sandbox::google::tokens::{Grant, SQL_LOGIN, Tokens};
 
-/// How a metadata exchange begins, either way: the signature, the length of a protocol buffer, and that.
+/// How a metadata exchange begins: the signature, the length of a protocol buffer, and that.
 const MDX: &[u8; 8] = b"CSQLMDEX";
-/// `MetadataExchangeResponse { response_status_code: OK }`
-const MDX_OK: &[u8] = b"CSQLMDEX\0\0\0\x02\x08\x01";
 /// As Google's connectors.
 const MDX_LIMIT: u32 = 16 * 1024;
 
@@ -106,9 +104,10 @@ pub(super) async fn welcome(
 }
 
 /// Reads the answer to the greeting, and what connectors of Google's send before it. `None` when the client leaves.
-async fn read_answer(
-    client: &mut (impl AsyncRead + AsyncWrite + Unpin),
-) -> io::Result<Option<Packet>> {
+///
+/// A metadata exchange gets no response: connectors look for one in front of the greeting only, which they have had, and
+/// would hand it to the client.
+async fn read_answer(client: &mut (impl AsyncRead + Unpin)) -> io::Result<Option<Packet>> {
     let mut header = [0; 4];
     if client.read(&mut header[..1]).await? == 0 {
         return Ok(None);
@@ -126,8 +125,6 @@ async fn read_answer(
     let mut said = vec![0; length as usize];
     client.read_exact(&mut said).await?;
     tracing::info!(client_protocol_type = ?client_protocol_type(&said), "metadata exchange");
-    client.write_all(MDX_OK).await?;
-    client.flush().await?;
     Packet::read(client).await
 }
 
@@ -250,24 +247,49 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_exchange_is_answered_and_taken_out() {
-        let mut bytes = b"CSQLMDEX\0\0\0\x02\x10\x03".to_vec();
-        bytes.extend(b"\x01\0\0\x01x");
-        let mut client = tokio_test_stream(bytes);
-        let packet = read_answer(&mut client).await.unwrap().unwrap();
-        assert_eq!((packet.number, &packet.body[..]), (1, &b"x"[..]));
-        assert_eq!(client.into_inner().1, MDX_OK);
-
-        let mut plain = tokio_test_stream(b"\x01\0\0\x01x".to_vec());
-        assert!(read_answer(&mut plain).await.unwrap().is_some());
-        assert_eq!(plain.into_inner().1, b"");
-        let mut wrong = tokio_test_stream(b"CSQLMDEX\0\x01\0\0".to_vec());
-        assert!(read_answer(&mut wrong).await.is_err());
+    async fn the_exchange_is_taken_out() {
+        let exchanged = b"CSQLMDEX\0\0\0\x02\x10\x03\x01\0\0\x01x";
+        for mut client in [&exchanged[..], b"\x01\0\0\x01x"] {
+            let packet = read_answer(&mut client).await.unwrap().unwrap();
+            assert_eq!((packet.number, &packet.body[..]), (1, &b"x"[..]));
+        }
+        assert_eq!(read_answer(&mut &b""[..]).await.unwrap(), None);
+        assert!(read_answer(&mut &b"CSQLMDEX\0\x01\0\0"[..]).await.is_err());
     }
 
-    type Recorded = tokio::io::Join<io::Cursor<Vec<u8>>, Vec<u8>>;
+    /// With it the connection would be lost: whoever has greeted says nothing before the client has answered.
+    #[tokio::test]
+    async fn nothing_comes_between_the_greeting_and_the_log_ins_end() {
+        let storefront = INSTANCES
+            .iter()
+            .find(|instance| instance.engine() == Engine::MySql)
+            .unwrap();
+        let greeting = b"\x0a5.5.5-10.11\0\x07\0\0\0abcdefgh\0\xff\xf7\x2d\x02\0\xff\x81".to_vec();
+        let mut greeted = Vec::new();
+        let packet = Packet {
+            number: 0,
+            body: greeting,
+        };
+        packet.write(&mut greeted).await.unwrap();
+        let mut answer = b"CSQLMDEX\0\0\0\x02\x10\x03".to_vec();
+        let mut body = 0x8200_u32.to_le_bytes().to_vec();
+        body.extend([0; 28]);
+        body.extend(b"app\0\0");
+        let packet = Packet { number: 1, body };
+        packet.write(&mut answer).await.unwrap();
+        let mut client = recorded(answer);
+        let mut server = recorded(greeted.clone());
+        let now = Clock::system().now();
+        let tokens = Tokens::default();
+        assert!(
+            welcome(storefront, None, &tokens, now, &mut client, &mut server)
+                .await
+                .unwrap()
+        );
+        assert_eq!(client.into_inner().1, greeted);
+    }
 
-    fn tokio_test_stream(bytes: Vec<u8>) -> Recorded {
+    fn recorded(bytes: Vec<u8>) -> tokio::io::Join<io::Cursor<Vec<u8>>, Vec<u8>> {
         tokio::io::join(io::Cursor::new(bytes), Vec::new())
     }
 }

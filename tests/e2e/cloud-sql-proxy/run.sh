@@ -4,4 +4,7 @@
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 "$here/install.sh"
-PROXY=$here/../../../target/e2e/go/bin/cloud-sql-proxy exec "$BSQL" sandbox run -- bash "$here/inner.sh"
+export PROXY=$here/../../../target/e2e/go/bin/cloud-sql-proxy SANDBOX_LOG
+SANDBOX_LOG=$(mktemp)
+trap 'rm -f "$SANDBOX_LOG"' EXIT
+"$BSQL" --log-file "$SANDBOX_LOG" sandbox run -- bash "$here/inner.sh"

@@ -49,9 +49,7 @@ async fn ask(
             let first = client.read(&mut bytes).await.unwrap();
             door.write_all(MDX_REQUEST).await.unwrap();
             door.write_all(&bytes[..first]).await.unwrap();
-            let mut response = [0; 14];
-            door.read_exact(&mut response).await.unwrap();
-            assert_eq!(&response, b"CSQLMDEX\0\0\0\x02\x08\x01");
+            // A response would now be the client's, which knows nothing of it.
         }
         let _ = copy_bidirectional(&mut client, &mut door).await;
     };
