@@ -11,9 +11,9 @@ use super::counted::Counted;
 use super::greeting::ProcessId;
 use super::meter::Meter;
 use super::pump::pump;
-use super::session::Outcome;
+use super::session::{Outcome, served, turned_away};
 use crate::buffers::Buffers;
-use crate::error::{ErrorKind, Result};
+use crate::error::Result;
 
 /// Serves one local program.
 pub(super) async fn run<S, D>(
@@ -28,14 +28,10 @@ where
     D: Dial,
 {
     if let Some(most) = too_many {
-        return Err(ErrorKind::TryLater.error(format!("there are {most} connections already")));
+        return Err(turned_away(most));
     }
     let mut remote = dialer.dial().await?;
     let mut local = Counted::new(local, meter, ProcessId::Known);
-    // Whoever broke it off, both sides know. A certificate that was refused shows here too, and the next connection has
-    // another one.
-    if let Err(error) = pump(&mut local, &mut remote, buffers).await {
-        tracing::debug!(%error, "broken off");
-    }
-    Ok(Outcome::Served)
+    // A certificate that was refused shows here too, and the next connection has another one.
+    Ok(served(pump(&mut local, &mut remote, buffers).await))
 }

@@ -10,14 +10,10 @@ use rustix::process::{Pid, test_kill_process};
 use tempfile::TempDir;
 use tokio::net::{UnixListener, UnixStream};
 
-use super::{Endpoint, Protocol};
+use super::{Endpoint, LIBPQ_PORT, MYSQL_SOCKET, Protocol};
 use crate::error::{Error, ErrorKind, Result, ResultExt as _};
 use crate::private_dir;
 
-/// Part of the socket's name only; with PostgreSQL's default, clients need no port.
-const PORT: u16 = 5432;
-/// What MySQL's clients are told by its whole path; the name is the usual one.
-const MYSQL_SOCKET: &str = "mysql.sock";
 /// Random characters in a directory's name, for several tunnels of one process.
 const RANDOM: usize = 6;
 
@@ -134,7 +130,7 @@ fn private_endpoint(dir: &Path, protocol: Protocol) -> Result<Endpoint> {
     match protocol {
         Protocol::Postgres => Ok(Endpoint::Unix {
             dir: dir.to_owned(),
-            port: PORT,
+            port: LIBPQ_PORT,
         }),
         Protocol::MySql => Ok(Endpoint::SocketFile(dir.join(MYSQL_SOCKET))),
         Protocol::SqlServer => Err(no_sockets(protocol)),
@@ -225,7 +221,10 @@ mod tests {
 
     fn dir_of(listener: &SocketListener) -> PathBuf {
         match listener.endpoint() {
-            Endpoint::Unix { dir, port: PORT } => dir,
+            Endpoint::Unix {
+                dir,
+                port: LIBPQ_PORT,
+            } => dir,
             other => panic!("{other:?}"),
         }
     }

@@ -71,6 +71,13 @@ impl fmt::Display for Protocol {
     }
 }
 
+/// How libpq names a socket in a directory, before the port.
+pub const LIBPQ_SOCKET: &str = ".s.PGSQL.";
+/// How a socket in a directory is called for MySQL's clients, who are told its whole path: the usual name.
+pub const MYSQL_SOCKET: &str = "mysql.sock";
+/// What libpq takes for the port when it is told none.
+pub const LIBPQ_PORT: u16 = 5432;
+
 /// Where local programs dial in.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -92,7 +99,7 @@ impl Endpoint {
     /// The socket's file; `None` for a port.
     pub fn socket_file(&self) -> Option<PathBuf> {
         match self {
-            Self::Unix { dir, port } => Some(dir.join(format!(".s.PGSQL.{port}"))),
+            Self::Unix { dir, port } => Some(dir.join(format!("{LIBPQ_SOCKET}{port}"))),
             Self::SocketFile(file) => Some(file.clone()),
             Self::Tcp(_) => None,
         }

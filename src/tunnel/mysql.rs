@@ -15,7 +15,9 @@ use super::meter::Meter;
 use super::mysqlwire::{Answer, Greeting, Malformed, Refusal, Response, capability, framed, query};
 use super::packets::{Packet, Packets};
 use super::pump::pump;
-use super::session::{Outcome, START_TIMEOUT, unanswered};
+use super::session::{
+    Outcome, START_TIMEOUT, hung_up, not_understood, send, served, turned_away, unanswered,
+};
 use super::{Dial, Startup};
 use crate::buffers::Buffers;
 use crate::error::{Error, ErrorKind, Result};
@@ -38,7 +40,7 @@ where
 {
     if let Some(most) = too_many {
         send(&mut local, &Refusal::too_many(most).as_greeting()).await;
-        return Err(ErrorKind::TryLater.error(format!("there are {most} connections already")));
+        return Err(turned_away(most));
     }
     let opened = match open(dialer).await {
         // The certificate was over or revoked, which shows only now: the dialer gets another one.
@@ -70,8 +72,7 @@ where
         Ok(Ok(Some((connection_id, welcome)))) => {
             tracing::info!(connection_id, "signed in");
             meter.signed_in(connection_id);
-            session.pump(&welcome, meter, buffers).await;
-            Ok(Outcome::Served)
+            Ok(session.pump(&welcome, meter, buffers).await)
         }
         Ok(Ok(None)) => Ok(Outcome::Left),
         Ok(Err(Broken::Left(error))) => {
@@ -86,9 +87,7 @@ where
         Ok(Err(Broken::Client(malformed, sequence))) => {
             let answer = Refusal::from(malformed).as_answer(sequence);
             send(&mut session.local, &answer).await;
-            Err(ErrorKind::Refused
-                .error("cannot understand the local program")
-                .because(malformed))
+            Err(not_understood(malformed))
         }
         Err(_) => {
             tracing::debug!("the log-in took too long");
@@ -107,10 +106,6 @@ async fn open<D: Dial>(dialer: &D) -> Result<(D::Conn, Packets, Packet)> {
         .and_then(|first| first.ok_or_else(hung_up))
         .map_err(unanswered)?;
     Ok((remote, packets, first))
-}
-
-fn hung_up() -> io::Error {
-    io::Error::other("it closed the connection")
 }
 
 /// Why a log-in came to no end. With the number that the packet has which says so.
@@ -254,7 +249,7 @@ where
     }
 
     /// Lets the client in, and moves bytes from then on.
-    async fn pump(self, welcome: &Packet, meter: &Meter, buffers: &Arc<Buffers>) {
+    async fn pump(self, welcome: &Packet, meter: &Meter, buffers: &Arc<Buffers>) -> Outcome {
         let mut local = Counted::new(self.local, meter, ProcessId::Known);
         let mut remote = self.remote;
         let pumped = async {
@@ -266,10 +261,7 @@ where
             local.flush().await?;
             pump(&mut local, &mut remote, buffers).await
         };
-        // Whoever broke it off, both sides know; clients that are killed do it all the time.
-        if let Err(error) = pumped.await {
-            tracing::debug!(%error, "broken off");
-        }
+        served(pumped.await)
     }
 }
 
@@ -283,17 +275,6 @@ fn heard(packet: io::Result<Option<Packet>>, sequence: u8) -> std::result::Resul
 async fn write<S: AsyncWrite + Unpin>(stream: &mut S, bytes: &[u8]) -> io::Result<()> {
     stream.write_all(bytes).await?;
     stream.flush().await
-}
-
-/// Tells the client, for the last time. If it has gone already, nobody is interested.
-async fn send<S: AsyncWrite + Unpin>(local: &mut S, packet: &[u8]) {
-    let sent = async {
-        local.write_all(packet).await?;
-        local.shutdown().await
-    };
-    if let Err(error) = sent.await {
-        tracing::debug!(%error, "the client left before it was told");
-    }
 }
 
 #[cfg(test)]

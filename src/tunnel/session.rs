@@ -75,7 +75,8 @@ where
     match first {
         Ok(Some(Ok(FirstPacket::Startup(message)))) => {
             if let Some(most) = too_many {
-                Err(turn_away(&mut local, most).await)
+                send(&mut local, &Refusal::too_many(most).encode()).await;
+                Err(turned_away(most))
             } else {
                 let message = message.adjusted(startup);
                 connect(&mut local, dialer, &message, meter, buffers).await
@@ -83,14 +84,19 @@ where
         }
         Ok(Some(Ok(FirstPacket::CancelRequest(packet)))) => cancel(dialer, &packet).await,
         // The requests for encryption are answered by the time a first packet is returned; a second one is an offence.
-        Ok(Some(Ok(_))) => Err(refuse(&mut local, Malformed::Layout).await),
-        Ok(Some(Err(malformed))) => Err(refuse(&mut local, malformed).await),
+        Ok(Some(Ok(_))) => refuse(&mut local, Malformed::Layout).await,
+        Ok(Some(Err(malformed))) => refuse(&mut local, malformed).await,
         Ok(None) => Ok(Outcome::Left),
         Err(error) => {
             tracing::debug!(%error, "the client left during start-up");
             Ok(Outcome::Left)
         }
     }
+}
+
+async fn refuse<S: AsyncWrite + Unpin>(local: &mut S, malformed: Malformed) -> Result<Outcome> {
+    send(local, &Refusal::from(malformed).encode()).await;
+    Err(not_understood(malformed))
 }
 
 /// `None` when the client closed instead. Never reads beyond the packet.
@@ -153,7 +159,7 @@ where
     let (mut remote, read) = match opened {
         Ok(opened) => opened,
         Err(error) => {
-            send(local, &Refusal::from(&error)).await;
+            send(local, &Refusal::from(&error).encode()).await;
             return Err(error);
         }
     };
@@ -164,11 +170,7 @@ where
         buffers.give(first);
         pump(&mut local, &mut remote, buffers).await
     };
-    // Whoever broke it off, both sides know; clients that are killed do it all the time.
-    if let Err(error) = pumped.await {
-        tracing::debug!(%error, "broken off");
-    }
-    Ok(Outcome::Served)
+    Ok(served(pumped.await))
 }
 
 /// A stream on which the database has begun to answer `message`, and how much of that is in `answer`.
@@ -198,9 +200,14 @@ where
     remote.write_all(&message.encode()).await?;
     remote.flush().await?;
     match remote.read(answer).await? {
-        0 => Err(io::Error::other("it closed the connection")),
+        0 => Err(hung_up()),
         read => Ok(read),
     }
+}
+
+/// That the database did, instead of an answer.
+pub(super) fn hung_up() -> io::Error {
+    io::Error::other("it closed the connection")
 }
 
 /// Why the database said nothing. In TLS 1.3 a client certificate that was refused shows here, not in the handshake, as
@@ -239,22 +246,31 @@ async fn cancel<D: Dial>(dialer: &D, packet: &[u8]) -> Result<Outcome> {
         })
 }
 
-async fn turn_away<S: AsyncWrite + Unpin>(local: &mut S, most: usize) -> Error {
-    send(local, &Refusal::too_many(most)).await;
+/// How a connection whose bytes were moved went. Whoever broke it off, both sides know; clients that are killed do it all
+/// the time.
+pub(super) fn served(moved: io::Result<()>) -> Outcome {
+    if let Err(error) = moved {
+        tracing::debug!(%error, "broken off");
+    }
+    Outcome::Served
+}
+
+/// One too many.
+pub(super) fn turned_away(most: usize) -> Error {
     ErrorKind::TryLater.error(format!("there are {most} connections already"))
 }
 
-async fn refuse<S: AsyncWrite + Unpin>(local: &mut S, malformed: Malformed) -> Error {
-    send(local, &Refusal::from(malformed)).await;
+/// What the local program sent is not how its protocol begins.
+pub(super) fn not_understood(malformed: impl Into<anyhow::Error>) -> Error {
     ErrorKind::Refused
         .error("cannot understand the local program")
         .because(malformed)
 }
 
-/// Tells the client. If it has gone already, nobody is interested.
-async fn send<S: AsyncWrite + Unpin>(local: &mut S, refusal: &Refusal) {
+/// Tells the client, for the last time. If it has gone already, nobody is interested.
+pub(super) async fn send<S: AsyncWrite + Unpin>(local: &mut S, last_words: &[u8]) {
     let sent = async {
-        local.write_all(&refusal.encode()).await?;
+        local.write_all(last_words).await?;
         local.shutdown().await
     };
     if let Err(error) = sent.await {

@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::private_dir;
-use crate::tunnel::{Place, Protocol};
+use crate::tunnel::{LIBPQ_PORT, LIBPQ_SOCKET, MYSQL_SOCKET, Place, Protocol};
 
 /// `NAME`, `NAME=PORT` or `NAME=/PATH`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,13 +26,6 @@ pub(super) enum Asked {
     /// At this socket, or at one in this directory.
     Path(PathBuf),
 }
-
-/// What clients use when they are told no port.
-const PORT: u16 = 5432;
-/// How libpq names a socket.
-const SOCKET: &str = ".s.PGSQL.";
-/// How a socket in a directory is called for MySQL's clients, who are told its whole path.
-const MYSQL_SOCKET: &str = "mysql.sock";
 
 impl Spec {
     pub(super) fn named(name: &str) -> Self {
@@ -85,22 +78,27 @@ impl FromStr for Spec {
 /// already, is one.
 pub(super) fn on_path(path: &Path, protocol: Protocol) -> Result<Place> {
     let named = |file: &Path| {
-        let port = file.file_name()?.to_str()?.strip_prefix(SOCKET)?.parse();
+        let port = file
+            .file_name()?
+            .to_str()?
+            .strip_prefix(LIBPQ_SOCKET)?
+            .parse();
         Some((file.parent()?.to_owned(), port.ok()?))
     };
     match protocol {
         Protocol::Postgres => {
-            let (dir, port) = named(path).unwrap_or_else(|| (path.to_owned(), PORT));
+            let (dir, port) = named(path).unwrap_or_else(|| (path.to_owned(), LIBPQ_PORT));
             Ok(Place::Socket { dir, port })
         }
         Protocol::MySql => {
-            let is_file = path.extension().is_some_and(|end| end == "sock") && !path.is_dir();
-            let is_there = path.exists() && !path.is_dir();
-            Ok(Place::SocketFile(if is_file || is_there {
-                path.to_owned()
-            } else {
-                path.join(MYSQL_SOCKET)
-            }))
+            let ends_so = path.extension().is_some_and(|end| end == "sock");
+            Ok(Place::SocketFile(
+                if !path.is_dir() && (ends_so || path.exists()) {
+                    path.to_owned()
+                } else {
+                    path.join(MYSQL_SOCKET)
+                },
+            ))
         }
         Protocol::SqlServer => Err(no_sockets(protocol)),
     }
@@ -127,7 +125,9 @@ pub(super) fn own_socket(
     let harmless = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
     // What is named for a process is removed when that is gone.
     let named_for_a_process = name.starts_with(|c: char| c.is_ascii_digit());
-    let socket = sockets.join(name).join(format!("{SOCKET}{PORT}"));
+    let socket = sockets
+        .join(name)
+        .join(format!("{LIBPQ_SOCKET}{LIBPQ_PORT}"));
     let fits = private_dir::require_short(&socket).is_ok();
     let sound = !name.is_empty() && name.chars().all(harmless) && !named_for_a_process;
     let dir = if sound && fits { name } else { key };
