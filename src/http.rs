@@ -12,6 +12,9 @@ use url::{Host, Url};
 
 use crate::error::{ErrorKind, Result, ResultExt as _};
 
+/// How bsql introduces itself to every server.
+pub const USER_AGENT: &str = concat!("bsql/", env!("CARGO_PKG_VERSION"));
+
 /// Long enough for a laptop waking up on a slow network, short enough to be told.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// For one request and its answer. Google's own connectors give a refresh 60 s for two of them.
@@ -50,7 +53,7 @@ impl HttpClient {
             .redirect(redirect::Policy::none())
             .connect_timeout(CONNECT_TIMEOUT)
             .timeout(REQUEST_TIMEOUT)
-            .user_agent(concat!("bsql/", env!("CARGO_PKG_VERSION")))
+            .user_agent(USER_AGENT)
             .build()
             .or_fail(ErrorKind::Internal, || "cannot set up the HTTP client")?;
         Ok(Self {

@@ -12,12 +12,13 @@ use rustls::{AlertDescription, CertificateError, OtherError};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
+use tokio_util::either::Either;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 use tokio_util::task::AbortOnDropHandle;
 use url::Url;
 
 use super::credentials::{CredentialSource, Scope};
-use super::data_api::DataApi;
+use super::data_api::{DataApi, SqlDataStream};
 use super::domain::{Destination, DomainResolver};
 use super::engine::IpType;
 use super::info::{Address, ConnectionInfo, ConnectionInfoSource};
@@ -25,7 +26,6 @@ use super::mdx::{ClientProtocol, MetadataExchange};
 use super::name::InstanceConnectionName;
 use super::tcp::{self, Proxy};
 use super::tls::TlsStream;
-use super::transport::Transport;
 use super::verify::WrongServer;
 use super::via::{Place, Via};
 use crate::buffers::Buffers;
@@ -250,7 +250,7 @@ impl<C: CredentialSource> Dialer<C> {
         let token = source.credentials.access_token(Scope::Admin).await?;
         let session = self.data_api.open(&source.admin, &token, &instance).await?;
         Ok(Connection {
-            tls: Transport::DataApi(session),
+            inner: Either::Right(session),
             heard: false,
             moved,
             refused: Arc::clone(&self.refused),
@@ -265,7 +265,7 @@ impl<C: CredentialSource> Dialer<C> {
         let handshake = TlsStream::connect(config, info.server_name(), tcp, &self.buffers);
         match timeout(HANDSHAKE_TIMEOUT, handshake).await {
             Ok(Ok(tls)) => Ok(Connection {
-                tls: Transport::Tls(MetadataExchange::new(
+                inner: Either::Left(MetadataExchange::new(
                     tls,
                     self.clients
                         .get()
@@ -497,7 +497,7 @@ fn alert_meaning(alert: AlertDescription) -> String {
 /// A stream to the instance.
 #[derive(Debug)]
 pub struct Connection {
-    tls: Transport<TlsStream<TcpStream>>,
+    inner: Either<MetadataExchange<TlsStream<TcpStream>>, SqlDataStream>,
     /// Whether the instance has sent anything yet.
     heard: bool,
     /// Ends when the domain name that was dialled leads elsewhere.
@@ -537,7 +537,7 @@ impl AsyncRead for Connection {
                 "the domain name leads to another instance now",
             )));
         }
-        match ready!(Pin::new(&mut self.tls).poll_read(cx, buf)) {
+        match ready!(Pin::new(&mut self.inner).poll_read(cx, buf)) {
             Ok(()) => {
                 self.heard = true;
                 Poll::Ready(Ok(()))
@@ -553,16 +553,16 @@ impl AsyncWrite for Connection {
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
-        let written = ready!(Pin::new(&mut self.tls).poll_write(cx, buf));
+        let written = ready!(Pin::new(&mut self.inner).poll_write(cx, buf));
         Poll::Ready(written.map_err(|error| self.judge(error)))
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.tls).poll_flush(cx)
+        Pin::new(&mut self.inner).poll_flush(cx)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.tls).poll_shutdown(cx)
+        Pin::new(&mut self.inner).poll_shutdown(cx)
     }
 }
 

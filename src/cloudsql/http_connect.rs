@@ -4,6 +4,7 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 
 use super::via::Place;
 use crate::error::printable;
+use crate::http::USER_AGENT;
 
 /// A proxy's answer is a few hundred bytes.
 const HEADER_LIMIT: usize = 16 * 1024;
@@ -16,9 +17,8 @@ pub(super) async fn connect(
     place: &Place,
 ) -> Result<(), String> {
     let broken = |error: std::io::Error| format!("it broke off: {error}");
-    let agent = concat!("bsql/", env!("CARGO_PKG_VERSION"));
     let request =
-        format!("CONNECT {place} HTTP/1.1\r\nHost: {place}\r\nUser-Agent: {agent}\r\n\r\n");
+        format!("CONNECT {place} HTTP/1.1\r\nHost: {place}\r\nUser-Agent: {USER_AGENT}\r\n\r\n");
     proxy.write_all(request.as_bytes()).await.map_err(broken)?;
     // Byte by byte: what comes after the header is the instance's.
     let mut header = Vec::new();

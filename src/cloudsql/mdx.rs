@@ -150,11 +150,6 @@ impl<S> MetadataExchange<S> {
             reading: Reading::Through,
         }
     }
-
-    /// The stream inside.
-    pub fn inner(&self) -> &S {
-        &self.inner
-    }
 }
 
 impl<S: AsyncRead + Unpin> MetadataExchange<S> {

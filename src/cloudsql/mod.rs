@@ -37,7 +37,6 @@ mod source;
 mod stand_in;
 mod tcp;
 mod tls;
-mod transport;
 mod verify;
 mod via;
 mod workforce;

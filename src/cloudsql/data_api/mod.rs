@@ -11,7 +11,7 @@ mod stream;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue, TE, USER_AGENT};
+use http::header::{self, AUTHORIZATION, CONTENT_TYPE, HeaderValue, TE};
 use http::{HeaderName, Request};
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -30,6 +30,7 @@ use super::refusal::Refusal;
 use super::tcp;
 use super::via::Place;
 use crate::error::{Error, ErrorKind, Result, ResultExt as _};
+use crate::http::USER_AGENT;
 
 const SERVICE: &str = "the SQL Data service";
 const METHOD: &str = "google.cloud.sql.v1beta4.SqlDataService/StreamSqlData";
@@ -146,7 +147,7 @@ impl DataApi {
         .version(http::Version::HTTP_2)
         .header(CONTENT_TYPE, "application/grpc")
         .header(TE, "trailers")
-        .header(USER_AGENT, concat!("bsql/", env!("CARGO_PKG_VERSION")))
+        .header(header::USER_AGENT, USER_AGENT)
         .header(AUTHORIZATION, bearer)
         .header(
             HeaderName::from_static("x-goog-request-params"),
