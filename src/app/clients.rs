@@ -24,18 +24,10 @@ pub(crate) enum Chosen {
 }
 
 impl App {
-    /// The client for a database of this kind; `database` is its name, for the hints.
+    /// The client for a database of this kind when nobody names one; `database` is its name, for the hints.
     ///
     /// Fails with [`ErrorKind::ClientMissing`] when there is none, [`ErrorKind::Config`] when the settings name none.
-    pub(crate) fn client(
-        &self,
-        named: Option<&str>,
-        protocol: Protocol,
-        database: &str,
-    ) -> Result<Chosen> {
-        if let Some(program) = named {
-            return self.named_client(program, database);
-        }
+    pub(crate) fn usual_client(&self, protocol: Protocol, database: &str) -> Result<Chosen> {
         let settings = Settings::read(&self.paths)?;
         let programs = settings.clients(match protocol {
             Protocol::Postgres => "postgres",
@@ -60,7 +52,10 @@ impl App {
         }
     }
 
-    fn named_client(&self, program: &str, database: &str) -> Result<Chosen> {
+    /// The client that somebody names.
+    ///
+    /// Fails with [`ErrorKind::ClientMissing`] when it is not there.
+    pub(crate) fn named_client(&self, program: &str, database: &str) -> Result<Chosen> {
         if program == BUILTIN {
             return Ok(Chosen::Builtin { instead_of: None });
         }

@@ -278,15 +278,16 @@ async fn take_the_steps(
         wanted.read_only,
     )?;
     // PostgreSQL does not care whose name a certificate has where the user has a password.
-    let own = if wanted.user.is_none() || engine == Engine::MySql {
+    let who = if wanted.user.is_none() || engine == Engine::MySql {
         let asking = app.shutdown().or_interrupted(credentials.principal());
-        let who = ui.wait("asking Google who you are", asking).await?;
-        Some((database_user(&who.login, engine), who))
+        Some(ui.wait("asking Google who you are", asking).await?)
     } else {
         None
     };
-    let (own, who) = own.unzip();
-    let own = own.unwrap_or_default();
+    let own = who
+        .as_ref()
+        .map(|who| database_user(&who.login, engine))
+        .unwrap_or_default();
     let iam_login = engine::is_iam_login(engine, wanted.user, &own);
     let user = wanted.user.map_or_else(|| own.clone(), str::to_owned);
     let iam_user = who.filter(|_| user == own && iam_login).map(|who| IamUser {
@@ -409,8 +410,7 @@ impl Reached {
     /// Proves that a program will get in, as far as that goes: where the program asks for a password, it is the instance
     /// that lets bsql in.
     pub(super) async fn prove(&mut self, app: &App, ui: &mut Ui) -> Result<()> {
-        let logs_in = self.iam_login;
-        if let Some(connection) = self.proven(logs_in, app, ui).await? {
+        if let Some(connection) = self.proven(self.iam_login, app, ui).await? {
             // Its session must be over: an instance may allow only one.
             connection.close().await;
         }

@@ -61,9 +61,9 @@ const GRACE: Duration = Duration::from_secs(1);
 
 pub(crate) async fn run(args: ConnectArgs, app: &App, ui: &mut Ui) -> Result<u8> {
     // Found out before a browser opens: nobody wants to sign in for a program that is not there.
-    if let Some(named) = &args.client {
-        app.client(Some(named), Protocol::Postgres, &args.name)?;
-    }
+    let named = args.client.as_deref();
+    let named = named.map(|program| app.named_client(program, &args.name));
+    let named = named.transpose()?;
     let wanted = Wanted {
         name: &args.name,
         database: args.database.as_deref(),
@@ -86,7 +86,11 @@ pub(crate) async fn run(args: ConnectArgs, app: &App, ui: &mut Ui) -> Result<u8>
         let connection = reached.open(app, ui).await?;
         return print_rows(connection, sql.as_str(), Format::Table, reached, app, ui).await;
     }
-    match app.client(args.client.as_deref(), reached.protocol(), &args.name)? {
+    let client = match named {
+        Some(client) => client,
+        None => app.usual_client(reached.protocol(), &args.name)?,
+    };
+    match client {
         Chosen::Program(client) => {
             reached.prove(app, ui).await?;
             start_client(client, &args.client_args, reached, app, ui).await
