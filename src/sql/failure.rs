@@ -3,7 +3,7 @@
 use std::error::Error as StdError;
 use std::fmt;
 
-use crate::error::{Error, printable};
+use crate::error::{Error, ErrorKind, printable};
 
 /// What the server said, safe to print. As a cause it is one line, then one for each of place, context and detail.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -139,6 +139,13 @@ pub(super) fn place(sql: &str, position: u32) -> Place {
         // The columns are counted from the line's start.
         text: " ".repeat(blanks) + &printable(text),
     }
+}
+
+/// A statement on a connection that is still busy with the one before.
+pub(super) fn left_unfinished() -> Error {
+    ErrorKind::Internal
+        .error("cannot run the statement")
+        .because(anyhow::anyhow!("the one before it was left unfinished"))
 }
 
 /// The server wants a password, and there is none.

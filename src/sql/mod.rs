@@ -11,7 +11,7 @@ mod postgres;
 mod rows;
 #[cfg(test)]
 #[cfg(unix)]
-mod test_sinks;
+mod test_fixtures;
 pub mod text;
 
 #[cfg(test)]

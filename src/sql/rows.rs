@@ -35,6 +35,23 @@ pub trait RowSink: Send {
     }
 }
 
+/// For what the person did not write.
+pub(super) struct Silent;
+
+impl RowSink for Silent {
+    fn columns(&mut self, _: &[Column]) -> Result<()> {
+        Ok(())
+    }
+
+    fn row(&mut self, _: &[Option<&str>]) -> Result<()> {
+        Ok(())
+    }
+
+    fn done(&mut self, _: u64) -> Result<()> {
+        Ok(())
+    }
+}
+
 /// One column of a statement's rows.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Column {

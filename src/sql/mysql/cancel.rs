@@ -5,7 +5,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use super::super::{Column, Login, RowSink};
+use super::super::Login;
+use super::super::rows::Silent;
 use super::session::Session;
 use crate::error::Result;
 
@@ -37,22 +38,5 @@ impl Canceller {
         let mut session = Session::open(stream, &login).await?;
         let kill = format!("KILL QUERY {}", self.session);
         session.run(kill.as_str().into(), &mut Silent).await
-    }
-}
-
-/// For what the person did not write.
-pub(super) struct Silent;
-
-impl RowSink for Silent {
-    fn columns(&mut self, _: &[Column]) -> Result<()> {
-        Ok(())
-    }
-
-    fn row(&mut self, _: &[Option<&str>]) -> Result<()> {
-        Ok(())
-    }
-
-    fn done(&mut self, _: u64) -> Result<()> {
-        Ok(())
     }
 }

@@ -4,7 +4,7 @@ use mysql_common::auth::plugins::caching_sha2_password::scramble_sha256;
 use mysql_common::constants::CapabilityFlags;
 use tokio::io::{DuplexStream, duplex};
 
-use super::super::test_sinks::Script;
+use super::super::test_fixtures::Script;
 use super::super::{Connection, Login, ServerError, is_user_refused};
 use super::greeting::tests::greeting;
 use super::packets::Packets;

@@ -14,11 +14,13 @@ use mysql_common::value::Value;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::super::connection::Statement;
+use super::super::failure::left_unfinished;
+use super::super::rows::Silent;
 use super::super::text;
 use super::super::{Column, Dialect, Login, Notice, RowSink, Transaction};
 use super::answer::{Answer, Done, answer, end};
 use super::auth::sign_in;
-use super::cancel::{Canceller, Silent};
+use super::cancel::Canceller;
 use super::failure::{Stopped, at_login, ends_the_session, in_statement, said};
 use super::greeting::Greeting;
 use super::packets::{Packets, malformed};
@@ -116,9 +118,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         sink: &mut dyn RowSink,
     ) -> Result<()> {
         if self.is_busy {
-            return Err(ErrorKind::Internal
-                .error("cannot run the statement")
-                .because(anyhow::anyhow!("the one before it was left unfinished")));
+            return Err(left_unfinished());
         }
         self.is_busy = true;
         self.told_to_stop.store(false, Ordering::Relaxed);

@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, Weak};
 use tempfile::TempDir;
 use tokio::net::UnixStream;
 
+use super::super::test_fixtures::account;
 use super::super::{Connection, Login};
 use crate::error::Result;
 
@@ -56,7 +57,7 @@ impl TestServer {
             }
         }
         let root = rustix::process::geteuid().is_root();
-        let user = root.then(mysql_user).flatten();
+        let user = root.then(|| account("mysql")).flatten();
         if root && user.is_none() {
             println!("skipped: MariaDB does not run as root, and there is no user `mysql`");
             return None;
@@ -134,15 +135,4 @@ impl Drop for TestServer {
         let _ = self.server.kill();
         let _ = self.server.wait();
     }
-}
-
-/// The user and group of `mysql`.
-fn mysql_user() -> Option<(u32, u32)> {
-    let passwd = fs::read_to_string("/etc/passwd").ok()?;
-    let mut fields = passwd
-        .lines()
-        .find(|line| line.starts_with("mysql:"))?
-        .split(':')
-        .skip(2);
-    Some((fields.next()?.parse().ok()?, fields.next()?.parse().ok()?))
 }

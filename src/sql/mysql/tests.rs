@@ -4,26 +4,14 @@ use std::time::{Duration, Instant};
 
 use tokio::net::UnixStream;
 
-use super::super::test_sinks::{Impatient, Script};
+use super::super::test_fixtures::{Impatient, Script, fails, run};
 use super::super::{
-    Column, Connection, Dialect, Login, RowSink, ServerError, Statement, Transaction,
-    is_user_refused,
+    Column, Dialect, Login, RowSink, ServerError, Statement, Transaction, is_user_refused,
 };
 use super::test_server::TestServer;
-use crate::error::{Error, ErrorKind, Result, ResultExt as _};
+use crate::error::{ErrorKind, Result, ResultExt as _};
 use crate::secret::Secret;
 use crate::tunnel::Dial;
-
-async fn run(connection: &mut Connection<UnixStream>, sql: &str) -> Vec<String> {
-    let mut script = Script::default();
-    connection.run(sql, &mut script).await.unwrap();
-    script.lines
-}
-
-async fn fails(connection: &mut Connection<UnixStream>, sql: &str) -> Error {
-    let mut script = Script::default();
-    connection.run(sql, &mut script).await.unwrap_err()
-}
 
 pub(super) fn as_user(user: &str) -> Login {
     Login {

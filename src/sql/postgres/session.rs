@@ -12,6 +12,8 @@ use tokio_postgres::error::{DbError, SqlState};
 use tokio_postgres::{CancelToken, NoTls, SimpleQueryMessage, SimpleQueryRow};
 
 use super::super::connection::Statement;
+use super::super::failure::left_unfinished;
+use super::super::rows::Silent;
 use super::super::text;
 use super::super::{Column, ColumnKind, Dialect, Login, RowSink, Transaction};
 use super::failure::{at_login, in_statement, is_copy};
@@ -88,9 +90,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
     ) -> Result<()> {
         let Statement { sql, values, .. } = statement;
         if self.is_busy {
-            return Err(ErrorKind::Internal
-                .error("cannot run the statement")
-                .because(anyhow::anyhow!("the one before it was left unfinished")));
+            return Err(left_unfinished());
         }
         self.stream.overheard(Overheard::forget_tags);
         self.is_busy = true;
@@ -290,23 +290,6 @@ fn kinds_of(statement: &tokio_postgres::Statement) -> Vec<ColumnKind> {
     columns
         .map(|column| ColumnKind::of(column.type_()))
         .collect()
-}
-
-/// For what the person did not write.
-struct Silent;
-
-impl RowSink for Silent {
-    fn columns(&mut self, _: &[Column]) -> Result<()> {
-        Ok(())
-    }
-
-    fn row(&mut self, _: &[Option<&str>]) -> Result<()> {
-        Ok(())
-    }
-
-    fn done(&mut self, _: u64) -> Result<()> {
-        Ok(())
-    }
 }
 
 fn config(login: &Login) -> tokio_postgres::Config {

@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, Weak};
 use tempfile::TempDir;
 use tokio::net::UnixStream;
 
+use super::super::test_fixtures::account;
 use super::super::{Connection, Login};
 use crate::error::Result;
 
@@ -41,7 +42,7 @@ impl TestServer {
             return None;
         }
         let root = rustix::process::geteuid().is_root();
-        let user = root.then(postgres_user).flatten();
+        let user = root.then(|| account("postgres")).flatten();
         if root && user.is_none() {
             println!("skipped: PostgreSQL does not run as root, and there is no user `postgres`");
             return None;
@@ -117,15 +118,4 @@ impl Drop for TestServer {
             println!("{output:?}");
         }
     }
-}
-
-/// The user and group of `postgres`.
-fn postgres_user() -> Option<(u32, u32)> {
-    let passwd = fs::read_to_string("/etc/passwd").ok()?;
-    let mut fields = passwd
-        .lines()
-        .find(|line| line.starts_with("postgres:"))?
-        .split(':')
-        .skip(2);
-    Some((fields.next()?.parse().ok()?, fields.next()?.parse().ok()?))
 }

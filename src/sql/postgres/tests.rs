@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, duplex};
 use tokio::net::UnixStream;
 
-use super::super::test_sinks::{Impatient, Script};
+use super::super::test_fixtures::{Impatient, Script, fails, run};
 use super::super::{
     Connection, Dialect, Login, ServerError, Statement, Transaction, is_user_refused,
 };
@@ -13,17 +13,6 @@ use super::test_server::TestServer;
 use crate::error::{Error, ErrorKind, Result, ResultExt as _};
 use crate::secret::Secret;
 use crate::tunnel::Dial;
-
-async fn run(connection: &mut Connection<UnixStream>, sql: &str) -> Vec<String> {
-    let mut script = Script::default();
-    connection.run(sql, &mut script).await.unwrap();
-    script.lines
-}
-
-async fn fails(connection: &mut Connection<UnixStream>, sql: &str) -> Error {
-    let mut script = Script::default();
-    connection.run(sql, &mut script).await.unwrap_err()
-}
 
 fn as_user(user: &str) -> Login {
     Login {

@@ -1,7 +1,35 @@
-//! Sinks of the tests' own.
+//! What the tests of both protocols share.
 
-use super::{Column, Notice, RowSink};
-use crate::error::{ErrorKind, Result};
+use std::fs;
+
+use tokio::net::UnixStream;
+
+use super::{Column, Connection, Notice, RowSink};
+use crate::error::{Error, ErrorKind, Result};
+
+/// What a statement returns, as a [`Script`] writes it down.
+pub(super) async fn run(connection: &mut Connection<UnixStream>, sql: &str) -> Vec<String> {
+    let mut script = Script::default();
+    connection.run(sql, &mut script).await.unwrap();
+    script.lines
+}
+
+/// Why a statement is not run.
+pub(super) async fn fails(connection: &mut Connection<UnixStream>, sql: &str) -> Error {
+    let mut script = Script::default();
+    connection.run(sql, &mut script).await.unwrap_err()
+}
+
+/// The ids of a system account and its group, for servers that do not run as root.
+pub(super) fn account(name: &str) -> Option<(u32, u32)> {
+    let passwd = fs::read_to_string("/etc/passwd").ok()?;
+    let mut fields = passwd
+        .lines()
+        .map(|line| line.split(':'))
+        .find(|fields| fields.clone().next() == Some(name))?
+        .skip(2);
+    Some((fields.next()?.parse().ok()?, fields.next()?.parse().ok()?))
+}
 
 /// Writes down everything, one line each.
 #[derive(Default)]
