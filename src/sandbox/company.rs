@@ -91,6 +91,14 @@ impl Instance {
         }
     }
 
+    /// Its place in [`INSTANCES`], by which whoever has something for each of them keeps it.
+    pub fn place(&self) -> usize {
+        INSTANCES
+            .iter()
+            .position(|other| other.project == self.project && other.name == self.name)
+            .expect("instances come from there")
+    }
+
     /// `project:region:instance`.
     pub fn connection_name(&self) -> String {
         format!("{}:{}:{}", self.project, self.region, self.name)

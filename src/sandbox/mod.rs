@@ -20,6 +20,7 @@ mod mysql;
 mod pki;
 mod postgres;
 mod profile;
+mod protobuf;
 #[cfg(unix)]
 mod watched;
 mod world;

@@ -51,6 +51,27 @@ pub(in crate::sandbox) fn command(home: &Home, program: impl AsRef<OsStr>) -> Co
     command
 }
 
+/// Runs `program`, a command's, to its end. What it says last is the cause of the error `failed`.
+pub(in crate::sandbox) async fn complete(
+    command: &mut Command,
+    program: &str,
+    failed: &str,
+) -> Result<()> {
+    let output = command
+        .output()
+        .await
+        .or_fail(ErrorKind::CannotCreate, || {
+            format!("cannot run `{program}`")
+        })?;
+    if output.status.success() {
+        return Ok(());
+    }
+    let said = String::from_utf8_lossy(&output.stderr);
+    Err(ErrorKind::CannotCreate
+        .error(failed)
+        .because(anyhow::anyhow!("{}", last_line(&said))))
+}
+
 /// A running server.
 #[derive(Debug)]
 pub(in crate::sandbox) struct Watched {
@@ -131,6 +152,6 @@ impl Watched {
 }
 
 /// Programs say last why they gave up.
-pub(in crate::sandbox) fn last_line(said: &str) -> &str {
+fn last_line(said: &str) -> &str {
     said.trim_end().lines().last().unwrap_or("it said nothing")
 }

@@ -4,7 +4,6 @@
 //! <https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md>, without the client's code. Google has it on port 443;
 //! here one port of loopback speaks TLS and, for those who trust nobody's certificate here, plain HTTP/2.
 
-use std::collections::BTreeMap;
 use std::future::poll_fn;
 use std::net::Ipv4Addr;
 use std::sync::Arc;
@@ -32,6 +31,7 @@ use crate::error::{ErrorKind, Result, ResultExt as _};
 use crate::sandbox::company::Instance;
 use crate::sandbox::instance::{Door, ServedInstance};
 use crate::sandbox::pki::Authority;
+use crate::sandbox::protobuf::{bytes_in, field, number_in, varint_field};
 
 const METHOD: &str = "/google.cloud.sql.v1beta4.SqlDataService/StreamSqlData";
 /// The first byte of TLS: a handshake record.
@@ -425,94 +425,6 @@ impl Requests {
             let bytes = bytes?;
             self.body.flow_control().release_capacity(bytes.len())?;
             self.unread.extend(bytes);
-        }
-    }
-}
-
-/// What is in a message, by field number; of several the last. `None` if it is none.
-fn fields(mut message: &[u8]) -> Option<BTreeMap<u64, (u64, &[u8])>> {
-    let mut found = BTreeMap::new();
-    while !message.is_empty() {
-        let key = take_varint(&mut message)?;
-        let value = match key & 7 {
-            0 => (take_varint(&mut message)?, &[][..]),
-            2 => {
-                let length = usize::try_from(take_varint(&mut message)?).ok()?;
-                (0, message.split_off(..length)?)
-            }
-            _ => return None,
-        };
-        found.insert(key >> 3, value);
-    }
-    Some(found)
-}
-
-fn take_varint(message: &mut &[u8]) -> Option<u64> {
-    let mut number = 0;
-    for shift in (0..64).step_by(7) {
-        let byte = *message.split_off_first()?;
-        number |= u64::from(byte & 127) << shift;
-        if byte < 128 {
-            return Some(number);
-        }
-    }
-    None
-}
-
-fn bytes_in(message: &[u8], number: u64) -> Option<&[u8]> {
-    fields(message)?.get(&number).map(|(_, bytes)| *bytes)
-}
-
-fn number_in(message: &[u8], number: u64) -> u64 {
-    let found = fields(message).and_then(|found| found.get(&number).map(|(value, _)| *value));
-    found.unwrap_or_default()
-}
-
-fn varint(mut number: u64) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    loop {
-        let [low, ..] = number.to_le_bytes();
-        number >>= 7;
-        if number == 0 {
-            bytes.push(low & 127);
-            return bytes;
-        }
-        bytes.push(low | 128);
-    }
-}
-
-fn varint_field(number: u64, value: u64) -> Vec<u8> {
-    [varint(number << 3), varint(value)].concat()
-}
-
-fn field(number: u64, bytes: &[u8]) -> Vec<u8> {
-    [
-        &varint(number << 3 | 2)[..],
-        &varint(bytes.len() as u64),
-        bytes,
-    ]
-    .concat()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn messages_as_they_are_written_are_read() {
-        let message = [
-            varint_field(1, 300),
-            field(2, b"payments"),
-            varint_field(3, u64::MAX),
-        ]
-        .concat();
-        assert_eq!(&message[..3], b"\x08\xac\x02");
-        assert_eq!(number_in(&message, 1), 300);
-        assert_eq!(bytes_in(&message, 2), Some(&b"payments"[..]));
-        assert_eq!(number_in(&message, 3), u64::MAX);
-        assert_eq!(bytes_in(&message, 4), None);
-        for broken in [&b"\x08"[..], b"\x12\x05abc", b"\x0b"] {
-            assert_eq!(fields(broken), None, "{broken:?}");
         }
     }
 }

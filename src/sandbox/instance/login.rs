@@ -52,12 +52,10 @@ pub(super) fn judge_password(
 ) -> Result<(), Refusal> {
     let failed = |correct: bool, refusal: Refusal| if correct { Ok(()) } else { Err(refusal) };
     match iam_user(instance, user) {
-        Some(iam) => {
-            let grant = tokens.grant(password);
-            let correct = grant
-                .is_some_and(|grant| grant.covers(&[SQL_LOGIN]) && belongs(instance, &iam, &grant));
-            failed(correct, iam_failed("28P01", user))
-        }
+        Some(iam) => failed(
+            is_login_token(instance, &iam, tokens, password),
+            iam_failed("28P01", user),
+        ),
         None => failed(
             user == BUILT_IN_USER && password == BUILT_IN_PASSWORD,
             Refusal::new(
@@ -68,14 +66,27 @@ pub(super) fn judge_password(
     }
 }
 
-fn iam_user(instance: &Instance, name: &str) -> Option<DatabaseUser> {
+/// The IAM database user of this name.
+pub(super) fn iam_user(instance: &Instance, name: &str) -> Option<DatabaseUser> {
     database_users(instance)
         .into_iter()
         .find(|user| user.name == name)
 }
 
-fn belongs(instance: &Instance, user: &DatabaseUser, grant: &Grant) -> bool {
+/// Whether the grant is that user's, who may connect.
+pub(super) fn belongs(instance: &Instance, user: &DatabaseUser, grant: &Grant) -> bool {
     user.email == grant.principal && may_connect(&grant.principal, instance)
+}
+
+/// Whether a password is that user's login token.
+pub(super) fn is_login_token(
+    instance: &Instance,
+    user: &DatabaseUser,
+    tokens: &Tokens,
+    password: &str,
+) -> bool {
+    let grant = tokens.grant(password);
+    grant.is_some_and(|grant| grant.covers(&[SQL_LOGIN]) && belongs(instance, user, &grant))
 }
 
 fn iam_failed(code: &'static str, user: &str) -> Refusal {

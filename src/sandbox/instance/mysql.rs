@@ -9,12 +9,14 @@ use std::io;
 use jiff::Timestamp;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite};
 
+use super::login::{belongs, iam_user, is_login_token};
 use super::mysql_wire::{
     Packet, Refusal, Response, ask_clear_password, malformed, without_encryption,
 };
 use crate::sandbox::company::{BUILT_IN_USER, Instance};
-use crate::sandbox::google::principals::{DatabaseUser, database_users, may_connect};
-use crate::sandbox::google::tokens::{Grant, SQL_LOGIN, Tokens};
+use crate::sandbox::google::principals::DatabaseUser;
+use crate::sandbox::google::tokens::{Grant, Tokens};
+use crate::sandbox::protobuf::number_in;
 
 /// How a metadata exchange begins: the signature, the length of a protocol buffer, and that.
 const MDX: &[u8; 8] = b"CSQLMDEX";
@@ -130,25 +132,16 @@ async fn read_answer(client: &mut (impl AsyncRead + Unpin)) -> io::Result<Option
 
 /// Field 2 of `MetadataExchangeRequest`, an enumeration: what the client's own client speaks.
 fn client_protocol_type(request: &[u8]) -> Option<&'static str> {
-    let mut rest = request;
-    while let [tag, value, after @ ..] = rest {
-        match (tag, value) {
-            (0x10, 1) => return Some("TCP"),
-            (0x10, 2) => return Some("TLS"),
-            (0x10, 3) => return Some("UDS"),
-            // Texts, such as the user agent; they are short.
-            (tag, length) if tag & 7 == 2 => rest = after.get((*length).into()..)?,
-            _ => return None,
-        }
+    match number_in(request, 2) {
+        1 => Some("TCP"),
+        2 => Some("TLS"),
+        3 => Some("UDS"),
+        _ => None,
     }
-    None
 }
 
 fn judge(instance: &Instance, login: Option<&Grant>, user: &str, now: Timestamp) -> Verdict {
-    let iam = database_users(instance)
-        .into_iter()
-        .find(|iam| iam.name == user);
-    match (iam, login) {
+    match (iam_user(instance, user), login) {
         (Some(iam), Some(login)) if belongs(instance, &iam, login) && login.expires_at > now => {
             Verdict::Welcome
         }
@@ -164,17 +157,10 @@ fn judge(instance: &Instance, login: Option<&Grant>, user: &str, now: Timestamp)
     }
 }
 
-fn belongs(instance: &Instance, user: &DatabaseUser, grant: &Grant) -> bool {
-    user.email == grant.principal && may_connect(&grant.principal, instance)
-}
-
 /// `password` ends with a zero.
 fn is_token_of(user: &DatabaseUser, instance: &Instance, tokens: &Tokens, password: &[u8]) -> bool {
     let token = password.strip_suffix(&[0]).unwrap_or(password);
-    let grant = std::str::from_utf8(token)
-        .ok()
-        .and_then(|token| tokens.grant(token));
-    grant.is_some_and(|grant| grant.covers(&[SQL_LOGIN]) && belongs(instance, user, &grant))
+    std::str::from_utf8(token).is_ok_and(|token| is_login_token(instance, user, tokens, token))
 }
 
 fn access_denied(user: &str) -> Refusal {
@@ -204,6 +190,7 @@ mod tests {
     use super::*;
     use crate::clock::Clock;
     use crate::sandbox::company::{Engine, INSTANCES};
+    use crate::sandbox::google::tokens::SQL_LOGIN;
 
     #[test]
     fn a_certificate_that_logs_in_is_for_its_principal_alone() {

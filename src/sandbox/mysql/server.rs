@@ -3,7 +3,6 @@
 
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
 use std::sync::OnceLock;
 
 use tokio::io::AsyncReadExt as _;
@@ -14,7 +13,7 @@ use super::furnish::init_file;
 use crate::error::{Error, ErrorKind, Result, ResultExt as _};
 use crate::sandbox::company::{INSTANCES, Instance};
 use crate::sandbox::home::{Home, account};
-use crate::sandbox::watched::{Watched, command, last_line};
+use crate::sandbox::watched::{Watched, command, complete};
 
 /// Where packages put `mariadbd` and `mariadb-install-db` when they are not on `PATH`.
 const PLACES: [&str; 6] = [
@@ -80,19 +79,16 @@ impl MySql {
         &self,
         instance: &'static Instance,
     ) -> Result<UnixStream> {
-        let place = INSTANCES
-            .iter()
-            .position(|other| other.connection_name() == instance.connection_name())
-            .expect("instances come from there");
-        let server = self.servers[place]
-            .get_or_try_init(|| self.start(instance, place))
+        let server = self.servers[instance.place()]
+            .get_or_try_init(|| self.start(instance))
             .await?;
         UnixStream::connect(&server.socket)
             .await
             .or_fail(ErrorKind::Unavailable, || "cannot reach MariaDB")
     }
 
-    async fn start(&self, instance: &'static Instance, place: usize) -> Result<Server> {
+    async fn start(&self, instance: &'static Instance) -> Result<Server> {
+        let place = instance.place();
         let installation = self.installation().ok_or_else(not_installed)?;
         let home = if let Some(home) = self.home.get() {
             home
@@ -172,26 +168,16 @@ async fn install(installation: &Installation, home: &Home, place: usize) -> Resu
     let _ = std::fs::remove_dir_all(&data);
     let mut datadir = OsString::from("--datadir=");
     datadir.push(&data);
-    let output = command(home, &installation.install_db)
+    let mut install_db = command(home, &installation.install_db);
+    install_db
         .env("PATH", "/usr/bin:/bin:/usr/sbin:/sbin")
         .arg("--no-defaults")
         .arg(datadir)
         .args(["--auth-root-authentication-method=normal", "--skip-test-db"])
-        .args(["--skip-name-resolve", "--innodb-flush-method=nosync"])
-        .stderr(Stdio::piped())
-        .output()
-        .await
-        .or_fail(
-            ErrorKind::CannotCreate,
-            || "cannot run `mariadb-install-db`",
-        )?;
-    if output.status.success() {
-        return Ok(data);
-    }
-    let said = String::from_utf8_lossy(&output.stderr);
-    Err(ErrorKind::CannotCreate
-        .error("cannot make a MariaDB data directory for the sandbox")
-        .because(anyhow::anyhow!("{}", last_line(&said))))
+        .args(["--skip-name-resolve", "--innodb-flush-method=nosync"]);
+    let failed = "cannot make a MariaDB data directory for the sandbox";
+    complete(&mut install_db, "mariadb-install-db", failed).await?;
+    Ok(data)
 }
 
 /// Whether it greets: a packet of protocol version 10.

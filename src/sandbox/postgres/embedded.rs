@@ -10,7 +10,7 @@ use std::time::Duration;
 use pglite_oxide::PgliteServer;
 use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore};
 
-use super::engine::{NoSession, Stream, place};
+use super::engine::{NoSession, Stream};
 use super::furnish::furnish;
 #[cfg(unix)]
 use crate::error::{ErrorKind, Result, ResultExt as _};
@@ -91,7 +91,7 @@ impl EmbeddedServers {
         &self,
         instance: &'static Instance,
     ) -> Result<(Box<dyn Stream>, OwnedSemaphorePermit), NoSession> {
-        let slot = &self.servers[place(instance)];
+        let slot = &self.servers[instance.place()];
         let turn = Arc::clone(&slot.turn)
             .try_acquire_owned()
             .map_err(|_| NoSession::Busy)?;
@@ -103,7 +103,7 @@ impl EmbeddedServers {
         }
         // There is none yet, or an error in a session, which it takes for its own, has ended it.
         state.server = None;
-        let root = self.dir.path().join(place(instance).to_string());
+        let root = self.dir.path().join(instance.place().to_string());
         let server = Running::start(root).await?;
         if !state.furnished {
             furnish(instance, MAINTENANCE, || server.connect()).await?;

@@ -11,7 +11,7 @@ use super::embedded::EmbeddedServers;
 #[cfg(unix)]
 use super::{discover, system::SystemServers};
 use crate::error::{Error, ErrorKind, Result};
-use crate::sandbox::company::{INSTANCES, Instance};
+use crate::sandbox::company::Instance;
 
 /// Which PostgreSQL to use.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -203,14 +203,6 @@ impl Session {
     }
 }
 
-/// The instance's place in [`INSTANCES`], where each engine keeps its servers.
-pub(super) fn place(instance: &Instance) -> usize {
-    INSTANCES
-        .iter()
-        .position(|other| other.project == instance.project && other.name == instance.name)
-        .expect("instances come from there")
-}
-
 fn none(choice: EngineChoice) -> Error {
     let error = ErrorKind::ClientMissing;
     match choice {
@@ -239,6 +231,7 @@ mod tests {
     use tokio_postgres::{Config, NoTls};
 
     use super::*;
+    use crate::sandbox::company::INSTANCES;
 
     /// Rows of `sql` as `user`, each as its columns' text.
     async fn ask(

@@ -8,12 +8,12 @@ use tokio::net::UnixStream;
 use tokio::sync::OnceCell;
 
 use super::discover::Installation;
-use super::engine::{Stream, place};
+use super::engine::Stream;
 use super::furnish::{furnish, run};
 use crate::error::{ErrorKind, Result, ResultExt as _};
 use crate::sandbox::company::{INSTANCES, Instance};
 use crate::sandbox::home::{Home, account};
-use crate::sandbox::watched::{Watched, command, last_line};
+use crate::sandbox::watched::{Watched, command, complete};
 
 /// Sockets are named after a port even when nobody listens on it.
 const FIRST_PORT: usize = 5432;
@@ -63,14 +63,14 @@ impl SystemServers {
     }
 
     pub(super) async fn connect(&self, instance: &'static Instance) -> Result<Box<dyn Stream>> {
-        let server = self.servers[place(instance)]
+        let server = self.servers[instance.place()]
             .get_or_try_init(|| self.start(instance))
             .await?;
         connect(&server.socket).await
     }
 
     async fn start(&self, instance: &'static Instance) -> Result<Server> {
-        let place = place(instance);
+        let place = instance.place();
         let port = FIRST_PORT + place;
         let data = self.initdb(place).await?;
         let log = self.home.path().join(format!("log-{place}"));
@@ -113,20 +113,14 @@ impl SystemServers {
         let data = self.home.path().join(format!("data-{place}"));
         // Left behind by a start that failed.
         let _ = std::fs::remove_dir_all(&data);
-        let output = command(&self.home, self.installation.bin.join("initdb"))
+        let mut initdb = command(&self.home, self.installation.bin.join("initdb"));
+        initdb
             .args(["--no-sync", "--auth=trust", "-U", "postgres"])
             .args(["--locale=C", "--encoding=UTF8", "--wal-segsize=1", "-D"])
-            .arg(&data)
-            .output()
-            .await
-            .or_fail(ErrorKind::CannotCreate, || "cannot run `initdb`")?;
-        if output.status.success() {
-            return Ok(data);
-        }
-        let said = String::from_utf8_lossy(&output.stderr);
-        Err(ErrorKind::CannotCreate
-            .error("cannot make a PostgreSQL cluster for the sandbox")
-            .because(anyhow::anyhow!("{}", last_line(&said))))
+            .arg(&data);
+        let failed = "cannot make a PostgreSQL cluster for the sandbox";
+        complete(&mut initdb, "initdb", failed).await?;
+        Ok(data)
     }
 
     pub(super) async fn stop(&self) {
