@@ -27,14 +27,14 @@ pub enum EngineChoice {
 
 /// Starts and reaches the servers. Clones share them.
 #[derive(Debug, Clone)]
-pub(in crate::sandbox) struct Engine(Arc<Servers>);
+pub(in crate::sandbox) struct Engine(Servers);
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 enum Servers {
     #[cfg(unix)]
-    System(SystemServers),
+    System(Arc<SystemServers>),
     #[cfg(feature = "embedded-postgres")]
-    Embedded(EmbeddedServers),
+    Embedded(Arc<EmbeddedServers>),
 }
 
 /// A byte stream to a server.
@@ -87,12 +87,12 @@ impl Engine {
             && let Some(installation) = discover::newest(search_path).await
         {
             let servers = SystemServers::new(installation)?;
-            return Ok(Self(Arc::new(Servers::System(servers))));
+            return Ok(Self(Servers::System(Arc::new(servers))));
         }
         #[cfg(feature = "embedded-postgres")]
         if choice != EngineChoice::System {
             let servers = EmbeddedServers::new()?;
-            return Ok(Self(Arc::new(Servers::Embedded(servers))));
+            return Ok(Self(Servers::Embedded(Arc::new(servers))));
         }
         let _ = search_path;
         Err(none(choice))
@@ -100,7 +100,7 @@ impl Engine {
 
     /// What it is, in a few words for people.
     pub(in crate::sandbox) fn describe(&self) -> String {
-        match &*self.0 {
+        match &self.0 {
             #[cfg(unix)]
             Servers::System(servers) => servers.describe(),
             #[cfg(feature = "embedded-postgres")]
@@ -110,7 +110,7 @@ impl Engine {
 
     /// The major version of PostgreSQL, for example 17.
     pub(in crate::sandbox) fn major_version(&self) -> u32 {
-        match &*self.0 {
+        match &self.0 {
             #[cfg(unix)]
             Servers::System(servers) => servers.major_version(),
             #[cfg(feature = "embedded-postgres")]
@@ -120,7 +120,7 @@ impl Engine {
 
     /// Whether the instance has no database of this name, for an engine that cannot say so itself. The other one can.
     pub(in crate::sandbox) fn lacks_database(&self, instance: &Instance, database: &str) -> bool {
-        match &*self.0 {
+        match &self.0 {
             #[cfg(unix)]
             Servers::System(_) => {
                 let _ = (instance, database);
@@ -138,7 +138,7 @@ impl Engine {
         &self,
         instance: &'static Instance,
     ) -> Result<Session, NoSession> {
-        match &*self.0 {
+        match &self.0 {
             #[cfg(unix)]
             Servers::System(servers) => Ok(Session {
                 stream: servers.connect(instance).await?,
@@ -157,7 +157,7 @@ impl Engine {
 
     /// Passes a `CancelRequest` on, a whole message. Like PostgreSQL itself it never says what became of it.
     pub(in crate::sandbox) async fn cancel(&self, instance: &'static Instance, request: &[u8]) {
-        match &*self.0 {
+        match &self.0 {
             #[cfg(unix)]
             Servers::System(servers) => {
                 if let Ok(mut stream) = servers.connect(instance).await {
@@ -174,7 +174,7 @@ impl Engine {
 
     /// Stops all servers and removes their data.
     pub(in crate::sandbox) async fn stop(&self) {
-        match &*self.0 {
+        match &self.0 {
             #[cfg(unix)]
             Servers::System(servers) => servers.stop().await,
             #[cfg(feature = "embedded-postgres")]
