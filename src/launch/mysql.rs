@@ -5,6 +5,7 @@
 
 use std::ffi::OsString;
 
+use super::coordinates::Way;
 use super::{Flavour, Login};
 use crate::tunnel::Endpoint;
 
@@ -15,15 +16,18 @@ use crate::tunnel::Endpoint;
 pub(super) fn args(flavour: Flavour, login: &Login, endpoint: &Endpoint) -> Vec<OsString> {
     let option =
         |name: &str, value: &dyn std::fmt::Display| OsString::from(format!("--{name}={value}"));
-    let mut args = match endpoint {
-        Endpoint::Tcp(address) => vec![
-            option("host", &address.ip()),
-            option("port", &address.port()),
-        ],
-        Endpoint::Unix { .. } | Endpoint::SocketFile(_) => {
+    let (mut args, protocol) = match endpoint.into() {
+        Way::Port(address) => {
+            let args = vec![
+                option("host", &address.ip()),
+                option("port", &address.port()),
+            ];
+            (args, "tcp")
+        }
+        Way::File(file) => {
             let mut socket = OsString::from("--socket=");
-            socket.push(endpoint.socket_file().unwrap_or_default());
-            vec![socket]
+            socket.push(file);
+            (vec![socket], "socket")
         }
     };
     args.push(option("user", &login.user));
@@ -35,10 +39,6 @@ pub(super) fn args(flavour: Flavour, login: &Login, endpoint: &Endpoint) -> Vec<
     match flavour {
         // "localhost" and an address mean different things to them: the protocol is said.
         Flavour::Mysql | Flavour::Mariadb => {
-            let protocol = match endpoint {
-                Endpoint::Unix { .. } | Endpoint::SocketFile(_) => "socket",
-                Endpoint::Tcp(_) => "tcp",
-            };
             args.push(option("protocol", &protocol));
             args.push(if login.asks_password {
                 "--password".into()

@@ -6,6 +6,7 @@ mod mysql;
 mod postgres;
 mod sqlserver;
 
+pub(super) use mysql::Way;
 pub(super) use postgres::host_and_port;
 
 use std::ffi::OsString;

@@ -2,10 +2,30 @@
 
 use std::ffi::OsString;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 
 use super::{Coordinates, shell_word, words};
 use crate::launch::other::escaped;
 use crate::tunnel::Endpoint;
+
+/// How clients that do not name sockets as libpq does get there.
+pub(in crate::launch) enum Way {
+    /// To a port.
+    Port(SocketAddr),
+    /// To the file of a socket.
+    File(PathBuf),
+}
+
+impl From<&Endpoint> for Way {
+    fn from(endpoint: &Endpoint) -> Self {
+        match endpoint {
+            Endpoint::Tcp(address) => Self::Port(*address),
+            Endpoint::Unix { .. } | Endpoint::SocketFile(_) => {
+                Self::File(endpoint.socket_file().unwrap_or_default())
+            }
+        }
+    }
+}
 
 /// As most drivers take it. The file of a socket has no place in a URI; `socket` is what mysql2, mycli and usql read.
 pub(super) fn uri(user: &str, database: &str, endpoint: &Endpoint) -> String {
@@ -25,10 +45,9 @@ pub(super) fn sqlalchemy(here: &Coordinates) -> String {
 
 fn url(scheme: &str, socket: &str, user: &str, database: &str, endpoint: &Endpoint) -> String {
     let (user, database) = (escaped(user), escaped(database));
-    match (endpoint, endpoint.socket_file()) {
-        (Endpoint::Tcp(address), _) => format!("{scheme}://{user}@{address}/{database}"),
-        (_, file) => {
-            let file = file.unwrap_or_default();
+    match endpoint.into() {
+        Way::Port(address) => format!("{scheme}://{user}@{address}/{database}"),
+        Way::File(file) => {
             let file = escaped(&file.to_string_lossy());
             format!("{scheme}://{user}@localhost/{database}?{socket}={file}")
         }
@@ -38,12 +57,12 @@ fn url(scheme: &str, socket: &str, user: &str, database: &str, endpoint: &Endpoi
 /// Where to go as the client's long options and option files name it:
 /// <https://dev.mysql.com/doc/refman/8.4/en/connection-options.html>.
 fn place(endpoint: &Endpoint) -> Vec<(&'static str, String)> {
-    match (endpoint, endpoint.socket_file()) {
-        (Endpoint::Tcp(address), _) => vec![
+    match endpoint.into() {
+        Way::Port(address) => vec![
             ("host", address.ip().to_string()),
             ("port", address.port().to_string()),
         ],
-        (_, file) => vec![("socket", file.unwrap_or_default().display().to_string())],
+        Way::File(file) => vec![("socket", file.display().to_string())],
     }
 }
 
@@ -72,14 +91,11 @@ pub(super) fn command(here: &Coordinates) -> String {
 /// <https://github.com/go-sql-driver/mysql#dsn-data-source-name>
 pub(super) fn go(here: &Coordinates) -> String {
     let (user, database) = (&here.user, escaped(&here.database));
-    match (&here.endpoint, here.endpoint.socket_file()) {
-        (Endpoint::Tcp(address), _) => {
+    match (&here.endpoint).into() {
+        Way::Port(address) => {
             format!("{user}@tcp({address})/{database}?tls=false&allowNativePasswords=true")
         }
-        (_, file) => format!(
-            "{user}@unix({})/{database}",
-            file.unwrap_or_default().display()
-        ),
+        Way::File(file) => format!("{user}@unix({})/{database}", file.display()),
     }
 }
 
@@ -92,15 +108,15 @@ pub(super) fn jdbc(here: &Coordinates, address: SocketAddr) -> String {
 /// What `mysql` itself reads, and the names that programs in containers are used to:
 /// <https://dev.mysql.com/doc/refman/8.4/en/environment-variables.html>.
 pub(super) fn variables(here: &Coordinates) -> Vec<(&'static str, OsString)> {
-    let mut variables = match (&here.endpoint, here.endpoint.socket_file()) {
-        (Endpoint::Tcp(address), _) => vec![
+    let mut variables = match (&here.endpoint).into() {
+        Way::Port(address) => vec![
             ("MYSQL_HOST", address.ip().to_string().into()),
             ("MYSQL_TCP_PORT", address.port().to_string().into()),
         ],
         // To these clients "localhost" is the socket.
-        (_, file) => vec![
+        Way::File(file) => vec![
             ("MYSQL_HOST", "localhost".into()),
-            ("MYSQL_UNIX_PORT", file.unwrap_or_default().into()),
+            ("MYSQL_UNIX_PORT", file.into()),
         ],
     };
     variables.push(("MYSQL_USER", here.user.clone().into()));
