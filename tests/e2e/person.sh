@@ -1,15 +1,8 @@
-# A person at a terminal, to be sourced: a machine of their own in $dir, and tmux for a screen, in the session `bsql`.
+# A person at a terminal, to be sourced: a machine of their own (machine.sh), and tmux for a screen, in the session `bsql`.
 # shellcheck shell=bash
-dir=$(mktemp -d)
-export BSQL_CONFIG=$dir/config.toml BSQL_STATE_DIR=$dir/state BSQL_CACHE_DIR=$dir/cache BSQL_RUNTIME_DIR=$dir/run
+. "$(dirname "${BASH_SOURCE[0]}")/machine.sh"
 export TMUX_TMPDIR=$dir
-cleanup() {
-  tmux kill-server 2>/dev/null || true
-  "$BSQL" sandbox down 2>/dev/null || true
-  rm -rf "$dir"
-}
-trap cleanup EXIT
-fail() { echo "$*" >&2; exit 1; }
+leave() { tmux kill-server 2>/dev/null || true; }
 
 screen() { tmux capture-pane -p -t bsql "$@"; }
 # Waits until the screen shows a line that matches; 20 s are for machines that are busy, $patience is in tenths of a second.

@@ -9,14 +9,7 @@ venv=$root/target/e2e/soak
 [ -x "$venv/bin/python" ] || python3 -m venv "$venv"
 "$venv/bin/python" -c 'import psycopg' 2>/dev/null ||
   "$venv/bin/pip" install --quiet --disable-pip-version-check 'psycopg[binary]'
-dir=$(mktemp -d)
-export BSQL_CONFIG=$dir/config.toml BSQL_STATE_DIR=$dir/state BSQL_CACHE_DIR=$dir/cache BSQL_RUNTIME_DIR=$dir/run
-cleanup() {
-  "$BSQL" stop --all 2>/dev/null || true
-  "$BSQL" sandbox down 2>/dev/null || true
-  rm -rf "$dir"
-}
-trap cleanup EXIT
+. "$here/../machine.sh"
 "$BSQL" sandbox up --detach --auto-approve
 "$BSQL" login --no-browser --flow device
 "$venv/bin/python" "$here/soak.py" "$BSQL" "$dir" "${MINUTES:-1}"

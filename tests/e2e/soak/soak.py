@@ -23,6 +23,8 @@ BULK, QUICK = 3, 6
 LIFE = 244
 # Shorter than the machine sleeps.
 SHORT_LIFE = 3
+# How long the API is asked again and again, with pauses, before a client is told that it fails.
+GIVES_UP = 10
 
 
 class Wrong(Exception):
@@ -260,7 +262,7 @@ def main():
     def outage(_):
         short_lived()
         broken(certificate_life_seconds=SHORT_LIFE, admin_status=503)
-        time.sleep(SHORT_LIFE + ROUND)
+        time.sleep(SHORT_LIFE + GIVES_UP + ROUND)
 
     def asleep(tunnel):
         short_lived()

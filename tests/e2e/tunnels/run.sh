@@ -7,15 +7,7 @@ venv=$here/../../../target/e2e/tunnels
 [ -x "$venv/bin/python" ] || python3 -m venv "$venv"
 "$venv/bin/python" -c 'import psycopg, pg8000, sqlalchemy' 2>/dev/null ||
   "$venv/bin/pip" install --quiet --disable-pip-version-check 'psycopg[binary]' pg8000 sqlalchemy
-dir=$(mktemp -d)
-export BSQL_CONFIG=$dir/config.toml BSQL_STATE_DIR=$dir/state BSQL_CACHE_DIR=$dir/cache BSQL_RUNTIME_DIR=$dir/run
-cleanup() {
-  "$BSQL" stop --all 2>/dev/null || true
-  "$BSQL" sandbox down 2>/dev/null || true
-  rm -rf "$dir"
-}
-trap cleanup EXIT
-fail() { echo "$*" >&2; exit 1; }
+. "$here/../machine.sh"
 same() { [ "$1" = "$2" ] || fail "expected '$2', got '$1'"; }
 
 "$BSQL" sandbox up --detach --auto-approve
