@@ -41,9 +41,9 @@ pub(crate) struct OpenArgs {
 enum AppName {
     /// DBeaver
     Dbeaver,
-    /// `DataGrip`
+    /// DataGrip
     Datagrip,
-    /// `TablePlus`
+    /// TablePlus
     Tableplus,
     /// pgAdmin 4
     Pgadmin,

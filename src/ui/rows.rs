@@ -77,6 +77,9 @@ impl<'a> RowPrinter<'a> {
             return Ok(());
         }
         self.flush_table(true);
+        if self.format == RowFormat::Json {
+            self.buffer.push('\n');
+        }
         self.flush()
     }
 

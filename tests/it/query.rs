@@ -184,6 +184,7 @@ fn a_failure_half_way_leaves_whole_lines_and_its_exit_status() {
     // What is not all there is no JSON.
     let run = env.bsql(&["query", "payments-staging", sql, "-o", "json"]);
     assert_eq!(run.code, 1);
+    assert!(run.stdout.ends_with("}\n"));
     assert!(serde_json::from_str::<serde_json::Value>(&run.stdout).is_err());
 }
 
