@@ -6,7 +6,7 @@
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 root=$(cd "$here/../../.." && pwd)
-BSQL=${BSQL:-$root/target/release/bsql}
+BSQL=${BSQL:-$root/target/debug/bsql}
 . "$here/../backstage/install.sh"
 
 # Its npm dependencies are 200 MB of which nothing is needed here, so only the package itself is fetched.

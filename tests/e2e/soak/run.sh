@@ -4,7 +4,7 @@
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 root=$here/../../..
-BSQL=${BSQL:-$root/target/release/bsql}
+BSQL=${BSQL:-$root/target/debug/bsql}
 venv=$root/target/e2e/soak
 [ -x "$venv/bin/python" ] || python3 -m venv "$venv"
 "$venv/bin/python" -c 'import psycopg' 2>/dev/null ||
