@@ -167,6 +167,9 @@ struct Shown {
     tunnels: Vec<tunnel::Shown>,
     /// What is wrong with the entry, and what to do about it.
     problems: Vec<Problem>,
+    /// Whether one can sign in as oneself, as far as is known.
+    #[serde(skip)]
+    has_iam_login: bool,
 }
 
 #[derive(Debug, Serialize)]
@@ -214,8 +217,9 @@ impl Shown {
                 .collect(),
             used_by,
             environment_from: environment_source(entity, conventions),
+            has_iam_login: engine.is_none_or(Engine::has_iam_login),
             database_user: engine
-                .filter(|engine| *engine != Engine::SqlServer)
+                .filter(|engine| engine.has_iam_login())
                 .map(|engine| printable(&database_user(person, engine))),
             owner_title: None,
             tunnels: Vec::new(),
@@ -287,9 +291,10 @@ impl Shown {
         }
         if self.problems.is_empty() {
             ui.status(&format!(
-                "{} bsql connect {}",
+                "{} bsql connect {}{}",
                 ui.paint(Paint::Faint, "next:"),
-                short(&found.value.entity_ref())
+                short(&found.value.entity_ref()),
+                if self.has_iam_login { "" } else { " -u USER" }
             ));
         }
     }

@@ -274,6 +274,10 @@ fn one_database_in_full() {
             .contains("database_user: \"ada@acme.example\"\n"),
         "{yaml}"
     );
+    // Nobody is themselves on SQL Server.
+    env.bsql(&["show", "warehouse-staging"])
+        .succeeds()
+        .says(&["next: bsql connect warehouse-staging -u USER"]);
 }
 
 #[test]
