@@ -9,6 +9,7 @@ mod sessions;
 pub(crate) use backstage::CatalogTokens;
 pub(crate) use clients::Chosen;
 pub(crate) use google::{GoogleCredentials, InstanceDialer};
+pub(crate) use kept::ClientCertificates;
 
 use std::io::BufReader;
 use std::path::PathBuf;
