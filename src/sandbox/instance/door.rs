@@ -258,8 +258,14 @@ impl Door {
             }
         };
         let now = Clock::system().now();
-        let (login, tokens) = (login.as_ref(), &self.tokens);
-        if mysql::welcome(instance, login, tokens, now, &mut client, &mut server).await? {
+        let visit = mysql::Visit {
+            instance,
+            login: login.as_ref(),
+            tokens: &self.tokens,
+            now,
+            password: self.mysql.password(),
+        };
+        if visit.welcome(&mut client, &mut server).await? {
             return Ok(Some((client, Session::new(server))));
         }
         close(client).await;

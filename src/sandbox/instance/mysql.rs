@@ -11,12 +11,14 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite};
 
 use super::login::{belongs, iam_user, is_login_token};
 use super::mysql_wire::{
-    Packet, Refusal, Response, ask_clear_password, malformed, without_encryption,
+    Greeting, Packet, Refusal, Response, ask_clear_password, ask_native_password, malformed,
 };
-use crate::sandbox::company::{BUILT_IN_USER, Instance};
+use crate::sandbox::company::{BUILT_IN_PASSWORD, BUILT_IN_USER, Instance};
 use crate::sandbox::google::principals::DatabaseUser;
 use crate::sandbox::google::tokens::{Grant, Tokens};
+use crate::sandbox::mysql::native_password::{NONCE, proof};
 use crate::sandbox::protobuf::number_in;
+use crate::secret::Secret;
 
 /// How a metadata exchange begins: the signature, the length of a protocol buffer, and that.
 const MDX: &[u8; 8] = b"CSQLMDEX";
@@ -30,79 +32,118 @@ enum Verdict {
     Welcome,
     /// See whether they have this user's login token.
     AskToken(DatabaseUser),
-    /// The server knows their password.
-    AskServer,
+    /// See whether they have this password.
+    AskPassword(&'static str),
     /// Send them away.
     Refuse(Refusal),
 }
 
-/// Logs a client in to `server`, which has not been read from. `false` when the client was refused or has left; otherwise
-/// both are in the middle of a session, or of a log-in that is between the two of them.
-pub(super) async fn welcome(
-    instance: &Instance,
-    login: Option<&Grant>,
-    tokens: &Tokens,
-    now: Timestamp,
-    client: &mut (impl AsyncRead + AsyncWrite + Unpin),
-    server: &mut (impl AsyncRead + AsyncWrite + Unpin),
-) -> io::Result<bool> {
-    let Some(greeting) = Packet::read(server).await? else {
-        return Err(io::ErrorKind::UnexpectedEof.into());
-    };
-    let greeting = Packet {
-        body: without_encryption(greeting.body)?,
-        ..greeting
-    };
-    greeting.write(client).await?;
-    let Some(answer) = read_answer(client).await? else {
-        return Ok(false);
-    };
-    let response = Response::parse(&answer.body)?;
-    let mut number = answer.number;
-    match judge(instance, login, &response.user, now) {
-        Verdict::Welcome => {}
-        Verdict::AskServer => {
-            answer.write(server).await?;
-            return Ok(true);
-        }
-        Verdict::Refuse(refusal) => {
-            refuse(client, number, &refusal).await?;
+/// Somebody at the door.
+#[derive(Debug)]
+pub(super) struct Visit<'a> {
+    pub(super) instance: &'a Instance,
+    /// Whom the certificate logs in, if anybody.
+    pub(super) login: Option<&'a Grant>,
+    pub(super) tokens: &'a Tokens,
+    pub(super) now: Timestamp,
+    /// What the server asks of the door.
+    pub(super) password: &'a Secret,
+}
+
+impl Visit<'_> {
+    /// Logs a client in to `server`, which has not been read from. `false` when the client was refused or has left;
+    /// otherwise both are in the middle of a session.
+    pub(super) async fn welcome(
+        &self,
+        client: &mut (impl AsyncRead + AsyncWrite + Unpin),
+        server: &mut (impl AsyncRead + AsyncWrite + Unpin),
+    ) -> io::Result<bool> {
+        let greeting = hear(server).await?;
+        let number = greeting.number;
+        let Greeting { body, nonce } = Greeting::parse(greeting.body)?;
+        Packet { number, body }.write(client).await?;
+        let Some(answer) = read_answer(client).await? else {
             return Ok(false);
-        }
-        Verdict::AskToken(user) => {
-            let body = ask_clear_password();
-            let number_of_question = number.wrapping_add(1);
-            let question = Packet {
-                number: number_of_question,
-                body,
-            };
-            question.write(client).await?;
-            let Some(password) = Packet::read(client).await? else {
-                return Ok(false);
-            };
-            number = password.number;
-            if !is_token_of(&user, instance, tokens, &password.body) {
-                refuse(client, number, &access_denied(&user.name)).await?;
-                return Ok(false);
-            }
-        }
+        };
+        let response = Response::parse(&answer.body)?;
+        let Some(last) = self.admit(client, answer.number, &response, &nonce).await? else {
+            return Ok(false);
+        };
+        let mine = proof(self.password.expose(), &nonce);
+        let log_in = Packet {
+            number: 1,
+            body: response.proven_by(&mine),
+        };
+        log_in.write(server).await?;
+        let answer = hear(server).await?;
+        let welcome = answer.is_ok();
+        // The client may have been asked for something in between, and counts that.
+        let answer = Packet {
+            number: last.wrapping_add(1),
+            ..answer
+        };
+        answer.write(client).await?;
+        Ok(welcome)
     }
-    let without_password = Packet {
-        number: 1,
-        body: response.without_password(),
-    };
-    without_password.write(server).await?;
-    let Some(answer) = Packet::read(server).await? else {
-        return Err(io::ErrorKind::UnexpectedEof.into());
-    };
-    let welcome = answer.is_ok();
-    // The client may have been asked for a token in between, and counts that.
-    let answer = Packet {
-        number: number.wrapping_add(1),
-        ..answer
-    };
-    answer.write(client).await?;
-    Ok(welcome)
+
+    /// Sees whether the client is who it says: the number of its last packet then. `None` when it was refused or has left.
+    async fn admit(
+        &self,
+        client: &mut (impl AsyncRead + AsyncWrite + Unpin),
+        number: u8,
+        response: &Response,
+        nonce: &[u8; NONCE],
+    ) -> io::Result<Option<u8>> {
+        let user = &response.user;
+        let (last, is_right) = match judge(self.instance, self.login, user, self.now) {
+            Verdict::Welcome => return Ok(Some(number)),
+            Verdict::Refuse(refusal) => {
+                refuse(client, number, &refusal).await?;
+                return Ok(None);
+            }
+            Verdict::AskToken(user) => {
+                let Some(said) = ask(client, number, ask_clear_password()).await? else {
+                    return Ok(None);
+                };
+                let is_right = is_token_of(&user, self.instance, self.tokens, &said.body);
+                (said.number, is_right)
+            }
+            Verdict::AskPassword(password) => {
+                let expected = proof(password, nonce);
+                if let Some(shown) = response.native_proof() {
+                    (number, shown == expected)
+                } else {
+                    let question = ask_native_password(nonce);
+                    let Some(said) = ask(client, number, question).await? else {
+                        return Ok(None);
+                    };
+                    (said.number, said.body == expected)
+                }
+            }
+        };
+        if is_right {
+            return Ok(Some(last));
+        }
+        refuse(client, last, &access_denied(user)).await?;
+        Ok(None)
+    }
+}
+
+/// Asks whoever has sent the packet with this number. `None` when they leave instead.
+async fn ask(
+    client: &mut (impl AsyncRead + AsyncWrite + Unpin),
+    number: u8,
+    body: Vec<u8>,
+) -> io::Result<Option<Packet>> {
+    let number = number.wrapping_add(1);
+    Packet { number, body }.write(client).await?;
+    Packet::read(client).await
+}
+
+/// What the server says, which does not leave before it has.
+async fn hear(server: &mut (impl AsyncRead + Unpin)) -> io::Result<Packet> {
+    let packet = Packet::read(server).await?;
+    packet.ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
 }
 
 /// Reads the answer to the greeting, and what connectors of Google's send before it. `None` when the client leaves.
@@ -152,7 +193,7 @@ fn judge(instance: &Instance, login: Option<&Grant>, user: &str, now: Timestamp)
              denied for other users.",
         )),
         (Some(iam), None) => Verdict::AskToken(iam),
-        (None, None) if user == BUILT_IN_USER => Verdict::AskServer,
+        (None, None) if user == BUILT_IN_USER => Verdict::AskPassword(BUILT_IN_PASSWORD),
         (None, None) => Verdict::Refuse(access_denied(user)),
     }
 }
@@ -220,7 +261,8 @@ mod tests {
         }
         let verdict = judge(storefront, None, "ada", now);
         assert!(matches!(verdict, Verdict::AskToken(user) if user.name == "ada"));
-        assert_eq!(judge(storefront, None, "app", now), Verdict::AskServer);
+        let asked = Verdict::AskPassword(BUILT_IN_PASSWORD);
+        assert_eq!(judge(storefront, None, "app", now), asked);
         let refused = Verdict::Refuse(access_denied("root"));
         assert_eq!(judge(storefront, None, "root", now), refused);
     }
@@ -251,29 +293,53 @@ mod tests {
             .iter()
             .find(|instance| instance.engine() == Engine::MySql)
             .unwrap();
-        let greeting = b"\x0a5.5.5-10.11\0\x07\0\0\0abcdefgh\0\xff\xf7\x2d\x02\0\xff\x81".to_vec();
-        let mut greeted = Vec::new();
-        let packet = Packet {
-            number: 0,
-            body: greeting,
-        };
-        packet.write(&mut greeted).await.unwrap();
-        let mut answer = b"CSQLMDEX\0\0\0\x02\x10\x03".to_vec();
-        let mut body = 0x8200_u32.to_le_bytes().to_vec();
-        body.extend([0; 28]);
-        body.extend(b"app\0\0");
-        let packet = Packet { number: 1, body };
-        packet.write(&mut answer).await.unwrap();
-        let mut client = recorded(answer);
-        let mut server = recorded(greeted.clone());
-        let now = Clock::system().now();
+        let nonce = b"abcdefghijklmnopqrst";
+        let greeting = [
+            &b"\x0a5.5.5-10.11\0\x07\0\0\0abcdefgh\0\xff\xf7\x2d\x02\0\xff\x81\x15"[..],
+            &[0; 10],
+            b"ijklmnopqrst\0",
+        ]
+        .concat();
+        let greeted = [packet(0, &greeting).await, packet(2, &[0; 7]).await].concat();
+        let door = Secret::from("of the door's own".to_owned());
         let tokens = Tokens::default();
-        assert!(
-            welcome(storefront, None, &tokens, now, &mut client, &mut server)
-                .await
-                .unwrap()
-        );
-        assert_eq!(client.into_inner().1, greeted);
+        let visit = Visit {
+            instance: storefront,
+            login: None,
+            tokens: &tokens,
+            now: Clock::system().now(),
+            password: &door,
+        };
+        for (password, welcome) in [(BUILT_IN_PASSWORD, true), ("guess", false)] {
+            let mut body = 0x8200_u32.to_le_bytes().to_vec();
+            body.extend([0; 28]);
+            body.extend(b"app\0\x14");
+            body.extend(proof(password, nonce));
+            let mut answer = b"CSQLMDEX\0\0\0\x02\x10\x03".to_vec();
+            answer.extend(packet(1, &body).await);
+            let mut client = recorded(answer);
+            let mut server = recorded(greeted.clone());
+            let welcomed = visit.welcome(&mut client, &mut server).await.unwrap();
+            assert_eq!(welcomed, welcome);
+            let heard = client.into_inner().1;
+            let told = server.into_inner().1;
+            if welcome {
+                assert_eq!(heard, greeted);
+                let told = Response::parse(&told[4..]).unwrap();
+                let mine = proof(door.expose(), nonce);
+                assert_eq!(told.native_proof(), Some(&mine[..]));
+            } else {
+                assert!(heard.starts_with(&greeted[..4 + greeting.len()]));
+                assert_eq!(told, b"", "the server hears nothing of them");
+            }
+        }
+    }
+
+    async fn packet(number: u8, body: &[u8]) -> Vec<u8> {
+        let body = body.to_vec();
+        let mut bytes = Vec::new();
+        Packet { number, body }.write(&mut bytes).await.unwrap();
+        bytes
     }
 
     fn recorded(bytes: Vec<u8>) -> tokio::io::Join<io::Cursor<Vec<u8>>, Vec<u8>> {

@@ -5,6 +5,8 @@ use std::io;
 
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 
+use crate::sandbox::mysql::native_password::{NONCE, PROOF};
+
 /// Of a packet before the log-in. A token is a few kilobytes at most.
 const MAX_PACKET: usize = 65_536;
 
@@ -16,7 +18,9 @@ const CLIENT_PLUGIN_AUTH: u32 = 1 << 19;
 const CLIENT_PLUGIN_AUTH_LENENC_CLIENT_DATA: u32 = 1 << 21;
 
 /// The method that sends a password as it is.
-pub(super) const CLEAR_PASSWORD: &str = "mysql_clear_password";
+const CLEAR_PASSWORD: &str = "mysql_clear_password";
+/// The method of [`native_password`](crate::sandbox::mysql::native_password).
+const NATIVE_PASSWORD: &str = "mysql_native_password";
 
 /// A packet: what it says, and its number in the exchange.
 #[derive(Debug, PartialEq, Eq)]
@@ -65,18 +69,36 @@ impl Packet {
     }
 }
 
-/// The greeting of a server that is not to offer encryption: there is some already.
-pub(super) fn without_encryption(mut greeting: Vec<u8>) -> io::Result<Vec<u8>> {
-    // Protocol version, server version, thread id, a part of the scramble and a zero.
-    let version = greeting.get(1..).unwrap_or_default();
-    let end = version.iter().position(|byte| *byte == 0);
-    let at = 1 + end.ok_or_else(|| malformed("no greeting"))? + 1 + 4 + 8 + 1;
-    let bits = greeting
-        .get_mut(at..at + 2)
-        .ok_or_else(|| malformed("a short greeting"))?;
-    let low = u32::from_le_bytes([bits[0], bits[1], 0, 0]) & !CLIENT_SSL;
-    bits.copy_from_slice(&low.to_le_bytes()[..2]);
-    Ok(greeting)
+/// `HandshakeV10`: how a server greets, as far as a door cares.
+#[derive(Debug)]
+pub(super) struct Greeting {
+    /// The same, but without an offer of encryption: there is some already.
+    pub(super) body: Vec<u8>,
+    /// What proofs of a password are made with.
+    pub(super) nonce: [u8; NONCE],
+}
+
+impl Greeting {
+    pub(super) fn parse(mut body: Vec<u8>) -> io::Result<Self> {
+        let mut reader = Reader(&body);
+        reader.take(1)?;
+        reader.text()?;
+        // The number of the connection.
+        reader.take(4)?;
+        let start: [u8; 8] = reader.array()?;
+        reader.take(1)?;
+        let at = body.len() - reader.0.len();
+        let bits = u16::from_le_bytes(reader.array()?);
+        // Character set, status, the upper half of the capabilities, the nonce's length, and what is reserved.
+        reader.take(1 + 2 + 2 + 1 + 10)?;
+        let end: [u8; NONCE - 8] = reader.array()?;
+        let mut nonce = [0; NONCE];
+        nonce[..8].copy_from_slice(&start);
+        nonce[8..].copy_from_slice(&end);
+        let bits = u32::from(bits) & !CLIENT_SSL;
+        body[at..at + 2].copy_from_slice(&bits.to_le_bytes()[..2]);
+        Ok(Self { body, nonce })
+    }
 }
 
 /// `HandshakeResponse41`: how a client answers the greeting.
@@ -88,6 +110,8 @@ pub(super) struct Response {
     pub(super) user: String,
     auth: Vec<u8>,
     database: Option<String>,
+    /// The method that `auth` is of, if the client names one.
+    method: Option<String>,
     /// The attributes, as they are.
     rest: Vec<u8>,
 }
@@ -119,33 +143,45 @@ impl Response {
         } else {
             None
         };
-        if has(CLIENT_PLUGIN_AUTH) {
-            // Whichever it is, the server says which one it wants.
-            reader.text()?;
-        }
+        let method = if has(CLIENT_PLUGIN_AUTH) {
+            Some(reader.text()?)
+        } else {
+            None
+        };
         Ok(Self {
             capabilities,
             settings,
             user,
             auth,
             database,
+            method,
             rest: reader.0.to_vec(),
         })
     }
 
-    /// The same, for somebody who has no password.
-    pub(super) fn without_password(&self) -> Vec<u8> {
+    /// What shows by [`NATIVE_PASSWORD`] that the client knows a password; `None` when it has tried another method.
+    pub(super) fn native_proof(&self) -> Option<&[u8]> {
+        // Clients that cannot name a method know no other.
+        let is_native = self.method.as_deref().unwrap_or(NATIVE_PASSWORD) == NATIVE_PASSWORD;
+        is_native.then_some(&self.auth)
+    }
+
+    /// The same, proven in another way: by [`NATIVE_PASSWORD`].
+    pub(super) fn proven_by(&self, proof: &[u8; PROOF]) -> Vec<u8> {
         let method = CLIENT_PLUGIN_AUTH | CLIENT_SECURE_CONNECTION;
         let capabilities = self.capabilities & !CLIENT_PLUGIN_AUTH_LENENC_CLIENT_DATA | method;
         let mut body = capabilities.to_le_bytes().to_vec();
         body.extend(&self.settings);
         body.extend(self.user.as_bytes());
-        body.extend([0, 0]);
+        body.push(0);
+        body.push(PROOF.to_le_bytes()[0]);
+        body.extend(proof);
         if let Some(database) = &self.database {
             body.extend(database.as_bytes());
             body.push(0);
         }
-        body.extend(b"mysql_native_password\0");
+        body.extend(NATIVE_PASSWORD.as_bytes());
+        body.push(0);
         body.extend(&self.rest);
         body
     }
@@ -154,6 +190,11 @@ impl Response {
 /// `AuthSwitchRequest`: asks for the password as it is.
 pub(super) fn ask_clear_password() -> Vec<u8> {
     [&[0xfe], CLEAR_PASSWORD.as_bytes(), &[0]].concat()
+}
+
+/// `AuthSwitchRequest`: asks to show that the password is known, by way of `nonce`.
+pub(super) fn ask_native_password(nonce: &[u8; NONCE]) -> Vec<u8> {
+    [&[0xfe], NATIVE_PASSWORD.as_bytes(), &[0], nonce, &[0]].concat()
 }
 
 /// A refusal: an ERR packet.
@@ -268,8 +309,11 @@ mod tests {
             let database = capabilities & CLIENT_CONNECT_WITH_DB != 0;
             assert_eq!(parsed.database.is_some(), database);
             assert_eq!(parsed.rest, b"\x04\x01a\x01b");
-            let again = Response::parse(&parsed.without_password()).unwrap();
-            assert_eq!((again.user.as_str(), &again.auth[..]), ("ada", &b""[..]));
+            let is_native = capabilities & CLIENT_PLUGIN_AUTH == 0;
+            assert_eq!(parsed.native_proof().is_some(), is_native);
+            let again = Response::parse(&parsed.proven_by(&[7; PROOF])).unwrap();
+            assert_eq!(again.user, "ada");
+            assert_eq!(again.native_proof(), Some(&[7; PROOF][..]));
             assert_eq!(again.database, parsed.database);
             assert_eq!(again.rest, parsed.rest);
             for end in 0..body.len() - 5 {
@@ -279,14 +323,19 @@ mod tests {
     }
 
     #[test]
-    fn only_the_wish_for_encryption_is_taken_out() {
+    fn only_the_offer_of_encryption_is_taken_out() {
         let mut greeting = b"\x0a5.5.5-10.11\0\x07\0\0\0abcdefgh\0".to_vec();
         let at = greeting.len();
-        greeting.extend([0xff, 0xff, 45, 2, 0, 0xff, 0x81]);
-        let cleared = without_encryption(greeting.clone()).unwrap();
+        greeting.extend([0xff, 0xff, 45, 2, 0, 0xff, 0x81, 21]);
+        greeting.extend([0; 10]);
+        greeting.extend(b"ijklmnopqrst\0mysql_native_password\0");
+        let parsed = Greeting::parse(greeting.clone()).unwrap();
         greeting[at + 1] = 0xf7;
-        assert_eq!(cleared, greeting);
-        assert!(without_encryption(b"\x0a8.0\0".to_vec()).is_err());
+        assert_eq!(parsed.body, greeting);
+        assert_eq!(&parsed.nonce, b"abcdefghijklmnopqrst");
+        for end in 0..at + 18 + 12 {
+            assert!(Greeting::parse(greeting[..end].to_vec()).is_err(), "{end}");
+        }
     }
 
     #[tokio::test]

@@ -6,15 +6,26 @@ use tokio::io::DuplexStream;
 
 use crate::error::{ErrorKind, Result};
 use crate::sandbox::company::Instance;
+use crate::sandbox::http::opaque_secret;
+use crate::secret::Secret;
 
 /// No servers.
 #[derive(Debug)]
-pub(in crate::sandbox) struct MySql;
+pub(in crate::sandbox) struct MySql {
+    password: Secret,
+}
 
 impl MySql {
     /// None, wherever one looks.
     pub(in crate::sandbox) fn new(_search_path: Option<OsString>) -> Self {
-        Self
+        Self {
+            password: Secret::from(opaque_secret()),
+        }
+    }
+
+    /// Of nobody.
+    pub(in crate::sandbox) fn password(&self) -> &Secret {
+        &self.password
     }
 
     /// Always fails.

@@ -1,13 +1,15 @@
 //! The databases behind the MySQL instances: a MariaDB for each, started when somebody first connects.
 //!
 //! There is none to build in and MySQL itself is in few distributions, so it takes an installed MariaDB, which speaks the
-//! same protocol. Its accounts have no passwords, but for [`BUILT_IN_USER`]: who may connect is the door's business, see
-//! [`crate::sandbox::instance`]. Its data lives in a private temporary directory, and no longer than the sandbox.
+//! same protocol. Who may connect is the door's business, see [`crate::sandbox::instance`]. So all of its accounts have one
+//! password, which the door alone knows: nobody gets around the door, and whoever is in cannot become somebody else
+//! (`COM_CHANGE_USER`). Its data lives in a private temporary directory, and no longer than the sandbox.
 
 #[cfg(not(unix))]
 mod elsewhere;
 #[cfg(unix)]
 mod furnish;
+pub(in crate::sandbox) mod native_password;
 #[cfg(unix)]
 mod server;
 
@@ -15,6 +17,3 @@ mod server;
 pub(in crate::sandbox) use elsewhere::MySql;
 #[cfg(unix)]
 pub(in crate::sandbox) use server::MySql;
-
-#[cfg(doc)]
-use super::company::BUILT_IN_USER;

@@ -13,7 +13,9 @@ use super::furnish::init_file;
 use crate::error::{Error, ErrorKind, Result, ResultExt as _};
 use crate::sandbox::company::{INSTANCES, Instance};
 use crate::sandbox::home::{Home, account};
+use crate::sandbox::http::opaque_secret;
 use crate::sandbox::watched::{Watched, command, complete};
+use crate::secret::Secret;
 
 /// Where packages put `mariadbd` and `mariadb-install-db` when they are not on `PATH`.
 const PLACES: [&str; 6] = [
@@ -46,6 +48,8 @@ pub(in crate::sandbox) struct MySql {
     /// The value of `PATH`.
     search_path: Option<OsString>,
     home: OnceLock<Home>,
+    /// Of every account, and for the door alone.
+    password: Secret,
     servers: [OnceCell<Server>; INSTANCES.len()],
 }
 
@@ -68,6 +72,7 @@ impl MySql {
         Self {
             search_path,
             home: OnceLock::new(),
+            password: Secret::from(opaque_secret()),
             servers: Default::default(),
         }
     }
@@ -87,6 +92,11 @@ impl MySql {
             .or_fail(ErrorKind::Unavailable, || "cannot reach MariaDB")
     }
 
+    /// What the servers ask of whoever logs in.
+    pub(in crate::sandbox) fn password(&self) -> &Secret {
+        &self.password
+    }
+
     async fn start(&self, instance: &'static Instance) -> Result<Server> {
         let place = instance.place();
         let installation = self.installation().ok_or_else(not_installed)?;
@@ -99,7 +109,7 @@ impl MySql {
         let data = install(&installation, home, place).await?;
         let file = |name: &str| home.path().join(format!("{name}-{place}"));
         let (log, socket, init) = (file("log"), file("sock"), file("init"));
-        std::fs::write(&init, init_file(instance))
+        std::fs::write(&init, init_file(instance, &self.password))
             .and_then(|()| home.give(&init))
             .or_fail(ErrorKind::CannotCreate, || {
                 format!("cannot write `{}`", init.display())
@@ -195,4 +205,65 @@ fn not_installed() -> Error {
     ErrorKind::ClientMissing
         .error("there is no MariaDB for the sandbox's MySQL instance")
         .hint("install it (for example: apt install mariadb-server)")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sandbox::company::{BUILT_IN_PASSWORD, BUILT_IN_USER, Engine};
+
+    /// What MariaDB's own client says who goes straight to the socket, as the system's user `uid` if that is another.
+    async fn knock(socket: &Path, user: &str, password: &str, uid: Option<u32>) -> String {
+        let mut client = tokio::process::Command::new("mariadb");
+        client
+            .args(["--no-defaults", "--skip-ssl", "-N", "-e", "SELECT USER()"])
+            .arg(format!("--socket={}", socket.display()))
+            .arg(format!("--user={user}"))
+            .env("MYSQL_PWD", password);
+        if let Some(uid) = uid {
+            client.uid(uid);
+        }
+        let output = client.output().await.unwrap();
+        let said = [output.stdout, output.stderr].concat();
+        String::from_utf8_lossy(&said).into_owned()
+    }
+
+    #[tokio::test]
+    async fn nobody_gets_around_the_door() {
+        let mysql = MySql::new(None);
+        let mut instances = INSTANCES.iter();
+        let instance = instances.find(|one| one.engine() == Engine::MySql).unwrap();
+        if let Err(error) = mysql.connect(instance).await {
+            assert_eq!(error.kind(), ErrorKind::ClientMissing, "{error}");
+            println!("passed over: {error}");
+            return;
+        }
+        let socket = &mysql.servers[instance.place()].get().unwrap().socket;
+        for (user, password) in [
+            ("root", ""),
+            ("ada", ""),
+            ("mariadb.sys", ""),
+            (BUILT_IN_USER, BUILT_IN_PASSWORD),
+        ] {
+            let said = knock(socket, user, password, None).await;
+            assert!(said.contains("Access denied"), "{user}: {said}");
+        }
+        let password = mysql.password().expose();
+        assert_eq!(
+            knock(socket, "ada", password, None).await,
+            "ada@localhost\n"
+        );
+        if rustix::process::geteuid().is_root() {
+            let said = knock(socket, "ada", password, Some(12_345)).await;
+            assert!(said.contains("(13)"), "it is no other user's: {said}");
+        }
+        for file in std::fs::read_dir(mysql.home.get().unwrap().path()).unwrap() {
+            let text = std::fs::read(file.unwrap().path()).unwrap_or_default();
+            let found = text
+                .windows(password.len())
+                .any(|part| part == password.as_bytes());
+            assert!(!found, "the password is in a file");
+        }
+        mysql.stop().await;
+    }
 }

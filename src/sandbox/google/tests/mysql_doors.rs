@@ -1,6 +1,7 @@
 //! Whom MySQL's door lets in, asked by MariaDB's own client.
 
-use tokio::io::copy_bidirectional;
+use mysql_common::auth::plugins::mysql_native_password::scramble_native;
+use tokio::io::{AsyncRead, AsyncWrite, copy_bidirectional};
 use tokio::net::UnixListener;
 use tokio::process::Command;
 
@@ -152,4 +153,86 @@ async fn the_api_tells_them_apart() {
         .get(instance(Engine::SqlServer), "/users", &token)
         .await;
     assert_eq!(users["items"].as_array().unwrap().len(), 2);
+}
+
+/// A log-in and what comes after it, packet by packet: no client becomes somebody else by hand.
+struct ByHand<S>(S);
+
+impl<S: AsyncRead + AsyncWrite + Unpin> ByHand<S> {
+    /// Logs in as `user` with a certificate that says so.
+    async fn sign_in(stream: S, user: &str) -> Self {
+        let mut me = Self(stream);
+        me.hear().await;
+        // PROTOCOL_41, SECURE_CONNECTION, PLUGIN_AUTH.
+        let capabilities: u32 = 1 << 9 | 1 << 15 | 1 << 19;
+        let body = [
+            &capabilities.to_le_bytes()[..],
+            &[0, 0, 0, 1, 45],
+            &[0; 23],
+            user.as_bytes(),
+            b"\0\0mysql_native_password\0",
+        ];
+        me.say(1, &body.concat()).await;
+        let verdict = me.hear().await;
+        assert_eq!(verdict[0], 0, "{}", String::from_utf8_lossy(&verdict));
+        me
+    }
+
+    /// `COM_CHANGE_USER`, and the log-in that follows. What the server says in the end.
+    async fn become_user(&mut self, user: &str, password: &str) -> Vec<u8> {
+        let command = [
+            b"\x11",
+            user.as_bytes(),
+            b"\0\0\0\x2d\0mysql_native_password\0",
+        ];
+        self.say(0, &command.concat()).await;
+        let answer = self.hear().await;
+        let Some(nonce) = answer.strip_prefix(b"\xfemysql_native_password\0") else {
+            return answer;
+        };
+        let proof = scramble_native(&nonce[..20], password.as_bytes());
+        self.say(2, &proof.map(Vec::from).unwrap_or_default()).await;
+        self.hear().await
+    }
+
+    async fn say(&mut self, number: u8, body: &[u8]) {
+        let length = u32::try_from(body.len()).unwrap().to_le_bytes();
+        let packet = [&length[..3], &[number], body].concat();
+        self.0.write_all(&packet).await.unwrap();
+        self.0.flush().await.unwrap();
+    }
+
+    async fn hear(&mut self) -> Vec<u8> {
+        let header = self.0.read_u32_le().await.unwrap();
+        let mut body = vec![0; (header & 0x00ff_ffff) as usize];
+        self.0.read_exact(&mut body).await.unwrap();
+        body
+    }
+}
+
+#[tokio::test]
+async fn who_is_in_becomes_nobody_else() {
+    let Some(world) = world().await else {
+        return;
+    };
+    let ticket = world.ticket(instance(EngineMySql), ADA, true).await;
+    for (user, password) in [
+        ("root", ""),
+        ("chloe", ""),
+        ("bsql", ""),
+        ("break-glass", ""),
+        ("mariadb.sys", ""),
+        ("", ""),
+        (BUILT_IN_USER, BUILT_IN_PASSWORD),
+    ] {
+        let stream = ticket.dial().await.unwrap();
+        let mut ada = ByHand::sign_in(stream, "ada").await;
+        let answer = ada.become_user(user, password).await;
+        let said = String::from_utf8_lossy(&answer);
+        assert!(
+            answer[0] == 0xff && said.contains("Access denied"),
+            "{user:?}: {said}"
+        );
+    }
+    world.google.stop().await;
 }
