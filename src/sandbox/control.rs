@@ -38,8 +38,10 @@ pub struct Control {
 pub struct Status {
     /// The process that all of it runs in.
     pub pid: u32,
-    /// The database engine, as people call it.
+    /// The PostgreSQL behind the instances, as people call it.
     pub engine: String,
+    /// What is behind the MySQL instance, if anything is.
+    pub mysql: Option<String>,
     /// The identity provider.
     pub issuer: String,
     /// Backstage.
@@ -81,11 +83,16 @@ pub struct PersonStatus {
 }
 
 impl Status {
-    pub(super) fn new(addresses: &Addresses, engine: String, instances: &[ServedInstance]) -> Self {
+    pub(super) fn new(
+        addresses: &Addresses,
+        (engine, mysql): (String, Option<String>),
+        instances: &[ServedInstance],
+    ) -> Self {
         let port = addresses.instance_port;
         Self {
             pid: std::process::id(),
             engine,
+            mysql,
             issuer: addresses.issuer.clone(),
             backstage: addresses.backstage.clone(),
             google: addresses.google.clone(),

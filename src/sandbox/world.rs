@@ -92,8 +92,12 @@ impl Sandbox {
     /// Fails with [`ErrorKind::CannotCreate`](crate::error::ErrorKind::CannotCreate) when there are no free ports, and
     /// with [`ErrorKind::ClientMissing`](crate::error::ErrorKind::ClientMissing) when there is no PostgreSQL.
     pub async fn start(options: Options) -> Result<Self> {
-        let engine = Engine::new(options.engine, options.search_path.as_deref()).await?;
-        let mysql = MySql::new(options.search_path);
+        let search_path = options.search_path.as_deref();
+        let (engine, mysql) = tokio::join!(
+            Engine::new(options.engine, search_path),
+            MySql::new(search_path)
+        );
+        let engine = engine?;
         let faults = FaultBox::default();
         let stop = CancellationToken::new();
         // Whatever fails below, nothing stays behind.
@@ -122,7 +126,7 @@ impl Sandbox {
             options.databases,
         );
 
-        let described = engine.describe();
+        let described = (engine.describe(), mysql.describe());
         let google = Google::start(
             subject_tokens,
             engine,

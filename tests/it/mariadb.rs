@@ -13,6 +13,8 @@ use tempfile::TempDir;
 use tokio::net::UnixStream;
 use tokio_util::sync::CancellationToken;
 
+use crate::support::mariadb;
+
 /// Who servers run as that root starts: a server does not want to be root.
 const NOBODY: u32 = 65_534;
 
@@ -34,15 +36,9 @@ fn is_root() -> bool {
 }
 
 impl Server {
-    /// `None`, and why, where there is none on this machine.
-    #[expect(clippy::print_stdout, reason = "a test that is skipped says so")]
+    /// `None` where there is none on this machine, which is said.
     fn start() -> Option<Self> {
-        let daemon = ["/usr/sbin/mariadbd", "/usr/bin/mariadbd"].map(Path::new);
-        let daemon = daemon.into_iter().find(|file| file.exists());
-        let (Some(daemon), true) = (daemon, Path::new("/usr/bin/mariadb").exists()) else {
-            println!("skipped: there is no MariaDB on this machine");
-            return None;
-        };
+        let daemon = mariadb::server().filter(|_| mariadb::is_installed())?;
         let dir = tempfile::tempdir().unwrap();
         let data = dir.path().join("data");
         let socket = dir.path().join("m.sock");
@@ -137,7 +133,8 @@ async fn through(
         environment: None,
     };
     let args: Vec<OsString> = args.iter().map(OsString::from).collect();
-    let client = Client::find("/usr/bin/mariadb", None, "shop").unwrap();
+    let program = mariadb::client().unwrap();
+    let client = Client::find(program.to_str().unwrap(), None, "shop").unwrap();
     let endpoint = tunnel.endpoint();
     let command = client.command(Protocol::MySql, &login, &endpoint, &args, []);
     let stop = CancellationToken::new();

@@ -2,7 +2,7 @@
 
 use std::process::Stdio;
 
-use crate::support::TestEnv;
+use crate::support::{TestEnv, mariadb};
 
 #[test]
 fn up_in_the_background_status_and_down() {
@@ -27,6 +27,14 @@ fn up_in_the_background_status_and_down() {
         status["engine"].as_str().unwrap().contains("PostgreSQL"),
         "{status}"
     );
+    let text = env.bsql(&["sandbox", "status"]).succeeds().stdout;
+    if mariadb::server().is_some() {
+        let mariadb = status["mysql"].as_str().unwrap();
+        assert!(mariadb.starts_with("MariaDB 1"), "{status}");
+        assert!(text.contains(&format!("mysql      {mariadb}\n")), "{text}");
+    } else {
+        assert!(text.contains("mysql      none: install MariaDB"), "{text}");
+    }
     env.bsql(&["login", "--flow", "device"])
         .succeeds()
         .says(&["signed in as bruno@acme.example (profile sandbox)"]);

@@ -6,13 +6,16 @@ use crate::app::App;
 use crate::error::{ErrorKind, Result, ResultExt as _};
 use crate::ui::{Table, Ui};
 
-/// Say what runs: the engine, the addresses, the people
+/// Say what runs: the engines, the addresses, the people
 #[derive(Debug, clap::Args)]
 pub(crate) struct StatusArgs {
     /// How to write it
     #[arg(short, long, default_value = "text")]
     pub(super) output: OutputOne,
 }
+
+const NO_MYSQL: &str =
+    "none: install MariaDB (for example: apt install mariadb-server) and restart the sandbox";
 
 pub(super) async fn run(args: StatusArgs, app: &App, ui: &mut Ui) -> Result<u8> {
     let Some((_, status)) = Running::find(&app.paths().state).await? else {
@@ -26,8 +29,10 @@ pub(super) async fn run(args: StatusArgs, app: &App, ui: &mut Ui) -> Result<u8> 
         ui.print(&(text + "\n"))?;
         return Ok(0);
     }
+    let mysql = status.mysql.as_deref();
     for (what, value) in [
         ("engine", status.engine.as_str()),
+        ("mysql", mysql.unwrap_or(NO_MYSQL)),
         ("issuer", &status.issuer),
         ("backstage", status.backstage.as_str()),
         ("google", status.google.as_str()),

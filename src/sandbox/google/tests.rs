@@ -79,7 +79,7 @@ impl World {
             doors,
             subject_tokens,
             engine,
-            MySql::new(None),
+            MySql::new(None).await,
             faults.clone(),
             life,
         )

@@ -1,6 +1,6 @@
 //! Where there are no Unix sockets there is nothing behind the instance.
 
-use std::ffi::OsString;
+use std::ffi::OsStr;
 
 use tokio::io::DuplexStream;
 
@@ -17,10 +17,17 @@ pub(in crate::sandbox) struct MySql {
 
 impl MySql {
     /// None, wherever one looks.
-    pub(in crate::sandbox) fn new(_search_path: Option<OsString>) -> Self {
+    #[expect(clippy::unused_async, reason = "it is awaited where there are servers")]
+    pub(in crate::sandbox) async fn new(_search_path: Option<&OsStr>) -> Self {
         Self {
             password: Secret::from(opaque_secret()),
         }
+    }
+
+    /// None.
+    #[expect(clippy::unused_self, reason = "as where there are servers")]
+    pub(in crate::sandbox) fn describe(&self) -> Option<String> {
+        None
     }
 
     /// Of nobody.

@@ -5,6 +5,8 @@
 //! password, which the door alone knows: nobody gets around the door, and whoever is in cannot become somebody else
 //! (`COM_CHANGE_USER`). Its data lives in a private temporary directory, and no longer than the sandbox.
 
+#[cfg(unix)]
+mod discover;
 #[cfg(not(unix))]
 mod elsewhere;
 #[cfg(unix)]

@@ -9,6 +9,7 @@ use tokio::io::AsyncReadExt as _;
 use tokio::net::UnixStream;
 use tokio::sync::OnceCell;
 
+use super::discover::{self, Installation};
 use super::furnish::init_file;
 use crate::error::{Error, ErrorKind, Result, ResultExt as _};
 use crate::sandbox::company::{INSTANCES, Instance};
@@ -16,16 +17,6 @@ use crate::sandbox::home::{Home, account};
 use crate::sandbox::http::opaque_secret;
 use crate::sandbox::watched::{Watched, command, complete};
 use crate::secret::Secret;
-
-/// Where packages put `mariadbd` and `mariadb-install-db` when they are not on `PATH`.
-const PLACES: [&str; 6] = [
-    "/usr/sbin",
-    "/usr/bin",
-    "/usr/libexec",
-    "/usr/local/sbin",
-    "/opt/homebrew/opt/mariadb/bin",
-    "/usr/local/opt/mariadb/bin",
-];
 
 /// Nothing here is worth a disk's time or much memory. `--no-defaults` has to come first: what the machine's own server is
 /// told is not for this one.
@@ -45,8 +36,7 @@ const SETTINGS: [&str; 10] = [
 /// One server for each MySQL instance, as they are needed.
 #[derive(Debug)]
 pub(in crate::sandbox) struct MySql {
-    /// The value of `PATH`.
-    search_path: Option<OsString>,
+    installation: Option<Installation>,
     home: OnceLock<Home>,
     /// Of every account, and for the door alone.
     password: Secret,
@@ -59,22 +49,24 @@ struct Server {
     server: Watched,
 }
 
-/// The programs.
-#[derive(Debug)]
-struct Installation {
-    mariadbd: PathBuf,
-    install_db: PathBuf,
-}
-
 impl MySql {
-    /// Starts and looks for nothing yet. `search_path` is the value of `PATH`, which is not asked for here.
-    pub(in crate::sandbox) fn new(search_path: Option<OsString>) -> Self {
+    /// Looks for MariaDB, and starts nothing yet. `search_path` is the value of `PATH`, which is not asked for here.
+    pub(in crate::sandbox) async fn new(search_path: Option<&OsStr>) -> Self {
         Self {
-            search_path,
+            installation: discover::find(search_path).await,
             home: OnceLock::new(),
             password: Secret::from(opaque_secret()),
             servers: Default::default(),
         }
+    }
+
+    /// What it is, in a few words for people; `None` when there is none.
+    pub(in crate::sandbox) fn describe(&self) -> Option<String> {
+        let Installation {
+            mariadbd, version, ..
+        } = self.installation.as_ref()?;
+        let dir = mariadbd.parent().unwrap_or(Path::new("/"));
+        Some(format!("MariaDB {version} from {}", dir.display()))
     }
 
     /// A stream to the instance's server, which is started if need be and speaks first.
@@ -99,14 +91,14 @@ impl MySql {
 
     async fn start(&self, instance: &'static Instance) -> Result<Server> {
         let place = instance.place();
-        let installation = self.installation().ok_or_else(not_installed)?;
+        let installation = self.installation.as_ref().ok_or_else(not_installed)?;
         let home = if let Some(home) = self.home.get() {
             home
         } else {
             let home = Home::new(account()?)?;
             self.home.get_or_init(|| home)
         };
-        let data = install(&installation, home, place).await?;
+        let data = install(installation, home, place).await?;
         let file = |name: &str| home.path().join(format!("{name}-{place}"));
         let (log, socket, init) = (file("log"), file("sock"), file("init"));
         std::fs::write(&init, init_file(instance, &self.password))
@@ -141,27 +133,6 @@ impl MySql {
             "started MariaDB"
         );
         Ok(Server { socket, server })
-    }
-
-    fn installation(&self) -> Option<Installation> {
-        let on_path: Vec<PathBuf> = self
-            .search_path
-            .iter()
-            .flat_map(std::env::split_paths)
-            .filter(|dir| dir.is_absolute())
-            .collect();
-        let find = |program: &str| {
-            let places = PLACES.iter().map(PathBuf::from);
-            let mut found = on_path.iter().cloned().chain(places);
-            found
-                .by_ref()
-                .map(|dir| dir.join(program))
-                .find(|program| program.is_file())
-        };
-        Some(Installation {
-            mariadbd: find("mariadbd")?,
-            install_db: find("mariadb-install-db")?,
-        })
     }
 
     /// Stops all servers.
@@ -204,7 +175,7 @@ async fn is_ready(socket: &Path) -> bool {
 fn not_installed() -> Error {
     ErrorKind::ClientMissing
         .error("there is no MariaDB for the sandbox's MySQL instance")
-        .hint("install it (for example: apt install mariadb-server)")
+        .hint("install it (for example: apt install mariadb-server) and restart the sandbox")
 }
 
 #[cfg(test)]
@@ -230,7 +201,7 @@ mod tests {
 
     #[tokio::test]
     async fn nobody_gets_around_the_door() {
-        let mysql = MySql::new(None);
+        let mysql = MySql::new(None).await;
         let mut instances = INSTANCES.iter();
         let instance = instances.find(|one| one.engine() == Engine::MySql).unwrap();
         if let Err(error) = mysql.connect(instance).await {

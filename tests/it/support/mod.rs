@@ -1,6 +1,7 @@
 //! A person's machine for one test: a home, an environment with nothing in it, and a sandbox to talk to.
 
 mod browser;
+pub(crate) mod mariadb;
 pub(crate) mod run;
 pub(crate) mod world;
 
