@@ -61,5 +61,6 @@ pub use mdx::{ClientProtocol, Found, MetadataExchange, Response, ResponseParser}
 pub use name::{InstanceConnectionName, InstanceLocator};
 pub use oauth::{NarrowedTokenSource, OAuthTokens};
 pub use source::GoogleTokens;
+pub use verify::InstanceVerifier;
 pub use via::{Place, Via};
 pub use workforce::WorkforceTokens;

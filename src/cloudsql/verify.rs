@@ -37,7 +37,7 @@ use crate::error::{ErrorKind, Result, ResultExt as _, printable};
 
 /// Accepts the certificate of one instance.
 #[derive(Debug)]
-pub(super) struct InstanceVerifier {
+pub struct InstanceVerifier {
     roots: Vec<CertificateDer<'static>>,
     /// Lower case, without trailing dots.
     dns_names: Vec<String>,
@@ -83,7 +83,7 @@ impl std::error::Error for WrongServer {}
 impl InstanceVerifier {
     /// A verifier for the instance `common_name`, `project:instance`, whose CAs are in `roots_pem`: every block of it, for
     /// there are two while a CA is being replaced.
-    pub(super) fn new(
+    pub fn new(
         roots_pem: &str,
         dns_names: &[&str],
         common_name: String,

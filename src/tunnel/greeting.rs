@@ -14,7 +14,7 @@ const MOST: usize = 64 * 1024;
 
 /// Follows messages as they come in, in pieces of any size. Keeps nothing but the beginning of one.
 #[derive(Debug, Default)]
-pub(super) struct Greeting {
+pub struct Greeting {
     /// The header of a message, and the first four bytes of its body.
     message: Vec<u8>,
     /// Of the body of a message that is of no interest, the bytes still to come.
@@ -25,7 +25,7 @@ pub(super) struct Greeting {
 
 /// Where the number of the database's process comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum ProcessId {
+pub enum ProcessId {
     /// From PostgreSQL's messages.
     Overheard,
     /// It is known already, or never will be: what goes through is not PostgreSQL's.
@@ -33,7 +33,8 @@ pub(super) enum ProcessId {
 }
 
 impl Greeting {
-    pub(super) fn new(process_id: ProcessId) -> Self {
+    /// Nothing is heard yet.
+    pub fn new(process_id: ProcessId) -> Self {
         Self {
             over: process_id == ProcessId::Known,
             ..Self::default()
@@ -41,7 +42,7 @@ impl Greeting {
     }
 
     /// The process id, when `bytes` complete the message that has it.
-    pub(super) fn hear(&mut self, bytes: &[u8]) -> Option<u32> {
+    pub fn hear(&mut self, bytes: &[u8]) -> Option<u32> {
         if self.over {
             return None;
         }

@@ -9,7 +9,7 @@ use crate::error::Result;
 
 mod bytes;
 mod counted;
-mod greeting;
+pub mod greeting;
 #[cfg(unix)]
 mod listener;
 mod local;
@@ -17,7 +17,7 @@ mod local_tls;
 mod meter;
 mod mysql;
 pub mod mysqlwire;
-mod packets;
+pub mod packets;
 mod peer;
 pub mod pgwire;
 #[cfg(target_os = "linux")]

@@ -8,8 +8,9 @@ use super::mysqlwire::{HEADER, Header, Malformed};
 
 /// A whole packet, with its header.
 #[derive(Debug)]
-pub(super) struct Packet {
-    pub(super) header: Header,
+pub struct Packet {
+    /// Its length, which is the payload's, and its number.
+    pub header: Header,
     bytes: Vec<u8>,
 }
 
@@ -20,22 +21,24 @@ impl Packet {
         Self { header, bytes }
     }
 
-    pub(super) fn payload(&self) -> &[u8] {
+    /// What is in it.
+    pub fn payload(&self) -> &[u8] {
         &self.bytes[HEADER..]
     }
 
-    pub(super) fn bytes(&self) -> &[u8] {
+    /// The whole of it, as it was read.
+    pub fn bytes(&self) -> &[u8] {
         &self.bytes
     }
 }
 
 /// What was read of a stream, in packets.
 #[derive(Debug, Default)]
-pub(super) struct Packets(Vec<u8>);
+pub struct Packets(Vec<u8>);
 
 impl Packets {
     /// The next packet; `None` when the stream has ended. Cancel safe: what was read is kept.
-    pub(super) async fn next<S>(&mut self, stream: &mut S) -> io::Result<Option<Packet>>
+    pub async fn next<S>(&mut self, stream: &mut S) -> io::Result<Option<Packet>>
     where
         S: AsyncRead + Unpin,
     {
@@ -56,7 +59,7 @@ impl Packets {
     }
 
     /// What was read beyond the packets.
-    pub(super) fn rest(self) -> Vec<u8> {
+    pub fn rest(self) -> Vec<u8> {
         self.0
     }
 }
