@@ -108,6 +108,26 @@ fn address(ip: IpAddr) -> [u8; ADDRESS] {
     }
 }
 
+/// The two ends of the connection that a request or an answer is about, from its `inet_diag_sockid`.
+///
+/// A client may have an IPv6 socket for IPv4 as well, as Java's have: the answer then has IPv6 addresses that stand for
+/// those of the request.
+fn ends(family: u8, id: &[u8]) -> Option<[(IpAddr, [u8; 2]); 2]> {
+    let ip = |bytes: &[u8]| -> Option<IpAddr> {
+        match AddressFamily::from_raw(family.into()) {
+            AddressFamily::INET => Some(IpAddr::from(*bytes.first_chunk::<4>()?)),
+            AddressFamily::INET6 => {
+                Some(IpAddr::from(*bytes.first_chunk::<ADDRESS>()?).to_canonical())
+            }
+            _ => None,
+        }
+    };
+    let (ports, addresses) = id.split_at_checked(PORTS)?;
+    let (source, destination) = addresses.split_at_checked(ADDRESS)?;
+    let port = |at: usize| [ports[at], ports[at + 1]];
+    Some([(ip(source)?, port(0)), (ip(destination)?, port(2))])
+}
+
 /// Reads the answer to `question`.
 fn owner_in(answer: &[u8], question: &[u8; QUESTION]) -> io::Result<u32> {
     let word = |at: usize| -> io::Result<[u8; 4]> {
@@ -123,9 +143,10 @@ fn owner_in(answer: &[u8], question: &[u8; QUESTION]) -> io::Result<u32> {
     if kind != BY_FAMILY || answer.len() < ANSWER {
         return Err(ErrorKind::InvalidData.into());
     }
-    let ends = PORTS + 2 * ADDRESS;
-    // In the request the addresses come after four more bytes.
-    if answer[HEADER + 4..][..ends] != question[HEADER + 8..][..ends] {
+    // In the request the ports and addresses come after four more bytes.
+    if ends(answer[HEADER], &answer[HEADER + 4..])
+        != ends(question[HEADER], &question[HEADER + 8..])
+    {
         return Err(io::Error::other("the answer is about another connection"));
     }
     let state = answer[HEADER + 1];
@@ -177,6 +198,20 @@ mod tests {
         assert_eq!(owner_of(peer, local).unwrap(), us());
     }
 
+    /// As Java's are, unless the machine has no IPv6: such a socket has IPv4's addresses mapped into IPv6's.
+    #[test]
+    fn a_client_with_a_socket_for_both_is_found_too() {
+        let listener = listener("127.0.0.1:0");
+        let local = listener.local_addr().unwrap();
+        let mapped = std::net::Ipv4Addr::LOCALHOST.to_ipv6_mapped();
+        let Ok(_client) = TcpStream::connect((mapped, local.port())) else {
+            println!("skipped: this machine has no IPv6");
+            return;
+        };
+        let (_stream, peer) = listener.accept().unwrap();
+        assert_eq!(owner_of(peer, local).unwrap(), us());
+    }
+
     #[test]
     fn who_has_closed_already_is_nobody() {
         let listener = listener("127.0.0.1:0");
@@ -207,6 +242,7 @@ mod tests {
         let question = question(peer.unwrap(), local.unwrap()).unwrap();
         let mut answer = [0; ANSWER];
         answer[4..6].copy_from_slice(&BY_FAMILY.to_ne_bytes());
+        answer[HEADER] = question[HEADER];
         answer[HEADER + 1] = ESTABLISHED;
         answer[HEADER + 4..][..36].copy_from_slice(&question[HEADER + 8..][..36]);
         answer[ANSWER - 8..ANSWER - 4].copy_from_slice(&1000_u32.to_ne_bytes());
@@ -215,7 +251,14 @@ mod tests {
         for end in 0..answer.len() {
             assert!(owner_in(&answer[..end], &question).is_err(), "{end}");
         }
-        for (at, value) in [(4, 3), (HEADER + 1, 5), (HEADER + 5, 9), (ANSWER - 4, 0)] {
+        for (at, value) in [
+            (4, 3),
+            (HEADER, 1),
+            (HEADER + 1, 5),
+            (HEADER + 5, 9),
+            (HEADER + 8, 9),
+            (ANSWER - 4, 0),
+        ] {
             let mut other = answer;
             other[at] = value;
             assert!(owner_in(&other, &question).is_err(), "byte {at}");
