@@ -1,10 +1,11 @@
 //! How the sandbox misbehaves when asked to. Faults are data, so that tests, documentation and `POST /faults` share them.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use tokio::sync::watch;
 
 /// Everything that is wrong at the moment. The default is that nothing is.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -67,6 +68,8 @@ pub struct Faults {
     pub server_ca_generation: u32,
     /// Which client CA the instances have: another number, and no certificate opens a door that was signed before.
     pub client_ca_generation: u32,
+    /// Which run of the instances: another number, and every session is cut that is open, as a failover cuts them.
+    pub session_generation: u32,
     /// The doors close a connection at this point.
     pub door_drops: Option<DropPoint>,
     /// Only so many connections meet [`door_drops`](Self::door_drops), counted down here; without it, all do.
@@ -101,16 +104,25 @@ pub enum DropPoint {
 
 /// The faults that all servers of a sandbox look at, anew for each request.
 #[derive(Debug, Clone, Default)]
-pub struct FaultBox(Arc<Mutex<Faults>>);
+pub struct FaultBox(Arc<watch::Sender<Faults>>);
 
 impl FaultBox {
     /// What is wrong at the moment.
     pub fn get(&self) -> Faults {
-        // Nothing panics while it holds the lock, and half-set faults do not exist.
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        self.0.borrow().clone()
+    }
+
+    /// Waits for another [`session_generation`](Faults::session_generation) than there is when this is called.
+    pub(super) fn next_session_generation(&self) -> impl Future<Output = ()> + use<> {
+        let mut faults = self.0.subscribe();
+        let now = faults.borrow_and_update().session_generation;
+        async move {
+            let is_next = |faults: &Faults| faults.session_generation != now;
+            if faults.wait_for(is_next).await.is_err() {
+                // Nobody is left who could set it.
+                std::future::pending::<()>().await;
+            }
+        }
     }
 
     /// What is wrong for one request to the catalog, which uses up one of
@@ -136,24 +148,30 @@ impl FaultBox {
         &self,
         counted: impl Fn(&mut Faults) -> (&mut Option<T>, &mut Option<u32>),
     ) -> Faults {
-        let mut faults = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut now = faults.clone();
-        match counted(&mut faults).1 {
-            Some(0) => *counted(&mut now).0 = None,
-            Some(times) => *times -= 1,
-            None => {}
-        }
+        let mut now = Faults::default();
+        self.0.send_if_modified(|faults| {
+            now = faults.clone();
+            match counted(faults).1 {
+                Some(0) => *counted(&mut now).0 = None,
+                Some(times) => *times -= 1,
+                None => {}
+            }
+            // Nobody waits for a count.
+            false
+        });
         now
     }
 
     /// Makes exactly these faults wrong, and nothing else.
     pub fn set(&self, faults: Faults) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = faults;
+        self.0.send_replace(faults);
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use futures_util::FutureExt as _;
+
     use super::*;
 
     #[test]
@@ -193,6 +211,21 @@ mod tests {
         assert_eq!(statuses, [Some(503), Some(503), None]);
         let drops = [(); 2].map(|()| faults.for_connection().door_drops);
         assert_eq!(drops, [Some(DropPoint::Hello), None]);
+    }
+
+    #[tokio::test]
+    async fn sessions_are_cut_by_another_number_than_theirs() {
+        let faults = FaultBox::default();
+        let generation = |session_generation| Faults {
+            session_generation,
+            ..Faults::default()
+        };
+        faults.set(generation(3));
+        let mut cut = std::pin::pin!(faults.next_session_generation());
+        faults.set(generation(3));
+        assert!(cut.as_mut().now_or_never().is_none());
+        faults.set(Faults::default());
+        cut.await;
     }
 
     #[test]

@@ -145,9 +145,11 @@ impl Door {
                 continue;
             };
             let door = Arc::clone(&self);
+            let cut = self.faults.next_session_generation();
             self.tasks.spawn(async move {
                 tokio::select! {
                     () = door.closing.cancelled() => {}
+                    () = cut => {}
                     ended = door.connection(client, place) => if let Err(error) = ended {
                         tracing::debug!(%error, "a connection at a door failed");
                     }
@@ -211,11 +213,19 @@ impl Door {
         client: impl AsyncRead + AsyncWrite + Unpin,
         login: Option<Grant>,
     ) -> anyhow::Result<()> {
-        let logging_in = self.log_in(served, client, login);
-        if let Some((client, session)) = tokio::time::timeout(LOGIN_TIMEOUT, logging_in).await?? {
-            relay(client, session).await;
+        let cut = self.faults.next_session_generation();
+        let served = async {
+            let logging_in = self.log_in(served, client, login);
+            let welcomed = tokio::time::timeout(LOGIN_TIMEOUT, logging_in).await??;
+            if let Some((client, session)) = welcomed {
+                relay(client, session).await;
+            }
+            Ok(())
+        };
+        tokio::select! {
+            () = cut => Ok(()),
+            served = served => served,
         }
-        Ok(())
     }
 
     /// From the protocol's first byte to the start of a session; `None` when the client was served or refused otherwise.
