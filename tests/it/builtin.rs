@@ -6,9 +6,14 @@ use crate::support::{Run, TestEnv};
 
 /// The prompt with a script on its standard input.
 fn prompt(env: &TestEnv, args: &[&str], script: impl AsRef<[u8]>) -> Run {
+    prompt_on("payments-staging", env, args, script)
+}
+
+/// The same, on another database.
+pub(crate) fn prompt_on(name: &str, env: &TestEnv, args: &[&str], script: impl AsRef<[u8]>) -> Run {
     let input = env.file("script.sql");
     fs::write(&input, script).unwrap();
-    let connect = ["connect", "payments-staging", "--client", "builtin"];
+    let connect = ["connect", name, "--client", "builtin"];
     let mut command = env.command(&[&connect, args].concat());
     command.stdin(fs::File::open(input).unwrap());
     env.run(command)
