@@ -9,6 +9,7 @@ use crate::error::Result;
 
 mod bytes;
 mod counted;
+mod descriptors;
 pub mod greeting;
 #[cfg(unix)]
 mod listener;
@@ -27,6 +28,7 @@ mod serve;
 mod session;
 mod tcp_owner;
 
+pub use descriptors::room_for_connections;
 pub use local_tls::LocalTls;
 pub use meter::{Meter, Reading};
 pub use peer::Stranger;

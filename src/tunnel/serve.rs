@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::mpsc;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::Instrument as _;
@@ -24,6 +24,10 @@ const FIRST_BACK_OFF: Duration = Duration::from_millis(5);
 const LONGEST_BACK_OFF: Duration = Duration::from_secs(1);
 /// So many strangers are logged one by one; of more, only the first of each doubling: nobody may fill somebody else's disk.
 const LOGGED: u64 = 20;
+
+/// So many more than those that are served are accepted at a time: to be told that there are too many, or to cancel what
+/// another one does. The others wait in the system's queue, where they take no descriptors.
+pub(super) const TOLD: usize = 32;
 
 /// Lends local programs of this user a way to one database.
 #[derive(Debug)]
@@ -90,7 +94,7 @@ impl<D: Dial> Tunnel<D> {
         })
     }
 
-    /// Serves at most so many connections at a time.
+    /// Serves at most so many connections at a time, and tells others so.
     #[must_use]
     pub fn at_most(mut self, connections: usize) -> Self {
         self.most = connections;
@@ -129,15 +133,17 @@ impl<D: Dial> Tunnel<D> {
         let sessions = TaskTracker::new();
         let force = CancellationToken::new();
         let _force_when_dropped = force.clone().drop_guard();
+        let places = self.most.saturating_add(TOLD).min(Semaphore::MAX_PERMITS);
+        let places = Arc::new(Semaphore::new(places));
         let mut back_off = FIRST_BACK_OFF;
         loop {
             let accepted = tokio::select! {
                 biased;
                 () = stop.cancelled() => break,
-                accepted = self.listener.accept() => accepted,
+                accepted = self.accept(&places) => accepted,
             };
             match accepted {
-                Ok(stream) => {
+                Ok((stream, place)) => {
                     back_off = FIRST_BACK_OFF;
                     match stream.peer() {
                         Ok(peer) => {
@@ -146,7 +152,7 @@ impl<D: Dial> Tunnel<D> {
                             let too_many = (sessions.len() >= self.most).then_some(self.most);
                             let shared = Arc::clone(&self.shared);
                             let stream = Local::Plain(stream, self.tls.clone());
-                            let session = serve_one(stream, shared, too_many, force.clone());
+                            let session = serve_one(stream, shared, too_many, force.clone(), place);
                             sessions.spawn(session.instrument(span));
                         }
                         Err(stranger) => self.refuse(stranger),
@@ -174,6 +180,16 @@ impl<D: Dial> Tunnel<D> {
             forced,
             backend_pids: self.shared.meter.backend_pids(),
         }
+    }
+
+    /// Waits for a place first. Cancel safe.
+    async fn accept(
+        &self,
+        places: &Arc<Semaphore>,
+    ) -> io::Result<(Accepted, OwnedSemaphorePermit)> {
+        let place = Arc::clone(places).acquire_owned().await;
+        let stream = self.listener.accept().await?;
+        Ok((stream, place.expect("nobody closes it")))
     }
 
     /// Nothing was read, and nothing is said: a stranger does not even learn what this is.
@@ -206,6 +222,7 @@ async fn serve_one<D: Dial>(
     shared: Arc<Shared<D>>,
     too_many: Option<usize>,
     force: CancellationToken,
+    _place: OwnedSemaphorePermit,
 ) {
     tracing::debug!("opened");
     let meter = &*shared.meter;
@@ -280,6 +297,7 @@ mod tests {
 
     struct Running {
         socket: PathBuf,
+        meter: Arc<Meter>,
         dir: PathBuf,
         databases: mpsc::UnboundedReceiver<DuplexStream>,
         stop: CancellationToken,
@@ -289,6 +307,14 @@ mod tests {
 
     impl Running {
         fn new(grace: Duration) -> Self {
+            Self::with(grace, usize::MAX)
+        }
+
+        fn at_most(connections: usize) -> Self {
+            Self::with(LONG, connections)
+        }
+
+        fn with(grace: Duration, most: usize) -> Self {
             let runtime_dir = tempfile::tempdir().unwrap();
             let (dialer, databases) = mpsc::unbounded_channel();
             let ada = Startup {
@@ -299,12 +325,14 @@ mod tests {
             };
             let tunnel =
                 Tunnel::bind_unix(runtime_dir.path(), Arc::new(ToTest(dialer)), ada).unwrap();
+            let tunnel = tunnel.at_most(most);
             let Endpoint::Unix { dir, port } = tunnel.endpoint() else {
                 panic!("a Unix socket was asked for");
             };
             let stop = CancellationToken::new();
             Self {
                 socket: dir.join(format!(".s.PGSQL.{port}")),
+                meter: tunnel.meter(),
                 dir,
                 databases,
                 stop: stop.clone(),
@@ -464,6 +492,32 @@ mod tests {
         assert!((&mut running.serving).await.unwrap_err().is_cancelled());
         assert_eq!(read_all(client).await, b"");
         assert!(!running.dir.exists());
+    }
+
+    /// Each would take a descriptor, until there is none left to serve anybody with.
+    #[tokio::test]
+    async fn who_cannot_even_be_told_yet_waits_outside() {
+        let mut running = Running::at_most(2);
+        let (first, database) = running.session().await;
+        let mut silent = Vec::new();
+        for _ in 0..=TOLD + 5 {
+            silent.push(UnixStream::connect(&running.socket).await.unwrap());
+        }
+        let mut last = UnixStream::connect(&running.socket).await.unwrap();
+        last.write_all(&hello()).await.unwrap();
+        while running.meter.read().open < 2 + TOLD as u64 {
+            tokio::task::yield_now().await;
+        }
+        for _ in 0..100 {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(running.meter.read().connections, 2 + TOLD as u64);
+        // Those outside come in as others leave, and hear what there is to hear.
+        silent.truncate(10);
+        let fields = fields(&read_all(last).await);
+        assert!(fields.contains(&('C', "53300".to_owned())), "{fields:?}");
+        drop((first, database, silent));
+        assert_eq!(running.summary().await.connections, 2 + TOLD as u64 + 6);
     }
 
     #[tokio::test]

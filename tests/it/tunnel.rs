@@ -432,6 +432,42 @@ fn at_most_so_many_connections() {
     tunnel.finish();
 }
 
+/// `command`, in a process that may have so many descriptors, and may ask for more.
+#[cfg(target_os = "linux")]
+fn with_descriptors(most: u32, command: &Command) -> Command {
+    let mut shell = Command::new("sh");
+    shell
+        .args(["-c", &format!("ulimit -Sn {most} && exec \"$@\""), "sh"])
+        .arg(command.get_program())
+        .args(command.get_args())
+        .env_clear();
+    for (name, value) in command.get_envs() {
+        shell.env(name, value.unwrap());
+    }
+    shell
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_tunnel_has_as_many_descriptors_as_it_may_and_what_exec_starts_has_what_it_had() {
+    let env = TestEnv::signed_in("ada");
+    let _background = Background(&env);
+    let tunnel = env.command(&["tunnel", "-d", "payments-staging", "--socket"]);
+    env.run(with_descriptors(200, &tunnel)).succeeds();
+    let pid = open(&env)[0]["pid"].as_u64().unwrap();
+    let limits = std::fs::read_to_string(format!("/proc/{pid}/limits")).unwrap();
+    let files = limits.lines().find(|line| line.contains("open files"));
+    let [soft, hard] = files.unwrap().split_whitespace().collect::<Vec<_>>()[3..5] else {
+        panic!("{limits}");
+    };
+    assert!(soft == hard || soft == "132070", "{limits}");
+
+    // Programs with `select` go wrong at 1,024.
+    let exec = env.command(&["exec", "payments-staging", "--", "sh", "-c", "ulimit -Sn"]);
+    let run = env.run(with_descriptors(200, &exec)).succeeds();
+    assert_eq!(run.stdout, "200\n");
+}
+
 #[test]
 fn it_outlives_a_dial_that_failed() {
     let Some(psql) = psql() else {

@@ -10,14 +10,16 @@ use tokio_util::sync::CancellationToken;
 use super::background::{GO, Ready, Word};
 use super::ending::{Board, Ended, Ends, serve};
 use super::open::{Attempt, open};
-use super::{TunnelArgs, notify, shown};
+use super::{TunnelArgs, TunnelOptions, notify, shown};
 use crate::app::App;
 use crate::cli::report::{Style, report as report_error};
 use crate::control::serve_http;
 use crate::error::{Error, ErrorKind, Result, ResultExt as _};
+use crate::tunnel::room_for_connections;
 use crate::ui::Ui;
 
 pub(super) async fn run(args: TunnelArgs, app: &App, ui: &mut Ui) -> Result<u8> {
+    let options = within_limits(&args, ui);
     let log = args.in_background.as_deref();
     let all = CancellationToken::new();
     // Owned here, and gone with this command.
@@ -49,7 +51,7 @@ pub(super) async fn run(args: TunnelArgs, app: &App, ui: &mut Ui) -> Result<u8> 
     let mut serving = JoinSet::new();
     let mut failed: Option<u8> = None;
     for spec in &args.names {
-        let opening = open(spec, &args.options, log, app, ui);
+        let opening = open(spec, &options, log, app, ui);
         let attempt = tokio::select! {
             biased;
             () = all.cancelled() => Err(app.shutdown().error()),
@@ -64,7 +66,7 @@ pub(super) async fn run(args: TunnelArgs, app: &App, ui: &mut Ui) -> Result<u8> 
                 };
                 let ends = Ends {
                     all: all.clone(),
-                    idle_timeout: args.options.idle_timeout,
+                    idle_timeout: options.idle_timeout,
                     shutdown: app.shutdown().clone(),
                 };
                 serving.spawn(serve(
@@ -117,6 +119,21 @@ pub(super) async fn run(args: TunnelArgs, app: &App, ui: &mut Ui) -> Result<u8> 
     } else {
         0
     })
+}
+
+/// The options, with no more connections than the process has descriptors for: who got none could not be told why.
+fn within_limits(args: &TunnelArgs, ui: &Ui) -> TunnelOptions {
+    let mut options = args.options.clone();
+    let room = room_for_connections(args.names.len());
+    let room = u16::try_from(room).unwrap_or(u16::MAX);
+    if room < options.max_connections {
+        ui.warn(&format!(
+            "the limit of open files (`ulimit -n`) leaves room for {room} connections at a time, not {}",
+            options.max_connections
+        ));
+        options.max_connections = room;
+    }
+    options
 }
 
 fn cancel_on_signal(app: &App, all: CancellationToken) -> impl Future<Output = ()> + use<> {

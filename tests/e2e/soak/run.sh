@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # A tunnel under load while everything goes wrong that the sandbox can make go wrong, the machine's sleep included: no byte
-# may be wrong, what fails must say why, and nothing may grow. MINUTES=30 tests/e2e/soak/run.sh is for by hand.
+# may be wrong, what fails must say why, and nothing may grow. Then 2,000 connections at once, and descriptors that run out.
+# MINUTES=30 tests/e2e/soak/run.sh is for by hand, and so is ONLY=soak or ONLY=crowd.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 root=$here/../../..
@@ -10,6 +11,11 @@ venv=$root/target/e2e/soak
 "$venv/bin/python" -c 'import psycopg' 2>/dev/null ||
   "$venv/bin/pip" install --quiet --disable-pip-version-check 'psycopg[binary]'
 . "$here/../machine.sh"
+# The sandbox has the other end of every connection.
+ulimit -Sn "$(ulimit -Hn)"
 "$BSQL" sandbox up --detach --auto-approve
 "$BSQL" login --no-browser --flow device
-"$venv/bin/python" "$here/soak.py" "$BSQL" "$dir" "${MINUTES:-1}"
+for what in soak crowd; do
+  [ "${ONLY:-$what}" = "$what" ] || continue
+  "$venv/bin/python" "$here/$what.py" "$BSQL" "$dir" "${MINUTES:-1}"
+done
