@@ -4,7 +4,7 @@
 //! code of its own. Concurrent callers share one fetch; a value that is stale but still valid survives an outage; and
 //! where failures come in bursts, the last one answers for a while, so that nobody hammers a service that is down.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::Mutex;
@@ -78,10 +78,27 @@ pub struct RefreshCache<S: Source> {
 
 #[derive(Debug)]
 struct State<V> {
-    current: Option<V>,
+    current: Option<Kept<V>>,
     /// What an earlier run kept has been looked at.
     recalled: bool,
     failures: Failures,
+}
+
+/// A value, and since when it is here, by both clocks.
+#[derive(Debug)]
+struct Kept<V> {
+    value: V,
+    at: Timestamp,
+    since: Instant,
+}
+
+impl<V> Kept<V> {
+    /// The wall clock's time, or a later one if somebody has set that clock back: no value lasts longer for it.
+    fn now(&self, clock: Clock) -> Timestamp {
+        let elapsed = SignedDuration::try_from(self.since.elapsed()).unwrap_or(SignedDuration::MAX);
+        let at_least = self.at.saturating_add(elapsed).unwrap_or(Timestamp::MAX);
+        clock.now().max(at_least)
+    }
 }
 
 /// The fetches that have failed since the last one that did not.
@@ -132,17 +149,19 @@ impl<S: Source> RefreshCache<S> {
     pub async fn get(&self) -> Result<S::Value> {
         let mut state = self.state.lock().await;
         self.recall(&mut state).await;
-        let now = self.clock.now();
-        let usable = state.current.clone().map(|value| {
-            let state = freshness(now, S::expires_at(&value), S::EARLY);
-            (state, value)
-        });
-        let stale = match usable {
-            Some((Freshness::Fresh, value)) => return Ok(value),
-            Some((Freshness::Stale, value)) => Some(value),
-            Some((Freshness::Expired, _)) | None => None,
+        let stale = match &state.current {
+            None => None,
+            Some(kept) => {
+                let ends = S::expires_at(&kept.value);
+                match freshness(kept.now(self.clock), ends, S::EARLY) {
+                    Freshness::Fresh => return Ok(kept.value.clone()),
+                    Freshness::Stale => Some(kept.value.clone()),
+                    Freshness::Expired => None,
+                }
+            }
         };
-        let fetched = if let Some(error) = state.failures.standing(now, S::BURST) {
+        let standing = state.failures.standing(self.clock.now(), S::BURST);
+        let fetched = if let Some(error) = standing {
             Err(error)
         } else {
             // Who sleeps between a question and its answer may wake up with a value that is over: that is asked once more.
@@ -160,7 +179,8 @@ impl<S: Source> RefreshCache<S> {
         match (fetched, stale) {
             (Ok(value), _) => {
                 state.failures = Failures::default();
-                Ok(state.current.insert(value).clone())
+                state.current = Some(self.keep(value.clone()));
+                Ok(value)
             }
             // It may have ended while the source was asked.
             (Err(error), Some(value)) if !self.is_over(&value) => {
@@ -168,6 +188,14 @@ impl<S: Source> RefreshCache<S> {
                 Ok(value)
             }
             (Err(error), _) => Err(error),
+        }
+    }
+
+    fn keep(&self, value: S::Value) -> Kept<S::Value> {
+        Kept {
+            value,
+            at: self.clock.now(),
+            since: Instant::now(),
         }
     }
 
@@ -193,13 +221,15 @@ impl<S: Source> RefreshCache<S> {
     pub async fn known(&self) -> Option<S::Value> {
         let mut state = self.state.lock().await;
         self.recall(&mut state).await;
-        let value = state.current.clone()?;
-        (!self.is_over(&value)).then_some(value)
+        let kept = state.current.as_ref()?;
+        let is_over = kept.now(self.clock) >= S::expires_at(&kept.value);
+        (!is_over).then(|| kept.value.clone())
     }
 
     async fn recall(&self, state: &mut State<S::Value>) {
         if !state.recalled {
-            state.current = Box::pin(self.source.recall()).await;
+            let recalled = Box::pin(self.source.recall()).await;
+            state.current = recalled.map(|value| self.keep(value));
             state.recalled = true;
         }
     }
@@ -387,9 +417,38 @@ mod tests {
         // not for ever.
         assert_eq!(cache.get().await.unwrap().0, 3);
         assert!(cache.known().await.is_none());
-        // Somebody sets the clock back.
+        // Somebody sets the clock back: by which one that value has ended nobody can tell, so there is another.
         hands.move_by(SignedDuration::from_hours(-10));
-        assert_eq!(cache.get().await.unwrap().0, 3);
+        assert_eq!(cache.get().await.unwrap().0, 4);
+        assert_eq!(cache.get().await.unwrap().0, 4);
+    }
+
+    #[tokio::test]
+    async fn a_clock_that_is_set_back_makes_no_value_last_longer() {
+        let (clock, hands) = Clock::adjustable();
+        let cache = RefreshCache::new(Counter::new(3_600), clock);
+        assert_eq!(cache.get().await.unwrap().0, 1);
+        hands.move_by(SignedDuration::from_hours(-24));
+        for _ in 0..3 {
+            assert_eq!(cache.get().await.unwrap().0, 1, "no sooner either");
+        }
+        // Nobody waits an hour here.
+        let pass = async |seconds| {
+            let mut state = cache.state.lock().await;
+            let since = &mut state.current.as_mut().unwrap().since;
+            *since = since.checked_sub(Duration::from_secs(seconds)).unwrap();
+        };
+        pass(3_535).await;
+        assert_eq!(cache.get().await.unwrap().0, 1);
+        pass(10).await;
+        assert_eq!(cache.get().await.unwrap().0, 2, "stale");
+        assert_eq!(
+            cache.get().await.unwrap().0,
+            2,
+            "and not asked for each time"
+        );
+        pass(3_600 + 24 * 3_600).await;
+        assert!(cache.known().await.is_none());
     }
 
     #[tokio::test]

@@ -402,7 +402,9 @@ impl<C: CredentialSource> Dial for Dialer<C> {
         // Who forwards may be wrong, and then no new info helps.
         let forwarded = matches!(self.via, Via::Forwarded(_));
         // What an earlier run was told, or what was told a while ago, may have changed since.
-        let settled = info.recalled || self.clock.now().duration_since(info.fetched_at) >= SETTLED;
+        // Info of the future is from before somebody set the clock.
+        let age = self.clock.now().duration_since(info.fetched_at);
+        let settled = info.recalled || !(SignedDuration::ZERO..SETTLED).contains(&age);
         match failure {
             Failure::Network(error) if forwarded => Err(error),
             Failure::Network(error) => {
@@ -956,6 +958,24 @@ mod tests {
         works(&dialer).await;
         hands.move_by(SignedDuration::from_hours(9));
         stand_in.change(|behaviour| behaviour.certificate_life = SignedDuration::from_hours(10));
+        works(&dialer).await;
+        assert_eq!(stand_in.certificates().len(), 2);
+    }
+
+    /// What is known was then learnt in the future, which says nothing of how old it is.
+    #[tokio::test]
+    async fn a_clock_that_is_set_back_hides_no_change_of_the_instance() {
+        let stand_in = StandIn::start().await;
+        let (clock, hands) = Clock::adjustable();
+        let dialer = Dialer::new(stand_in.source(clock), IpType::Public, stand_in.port);
+        works(&dialer).await;
+        hands.move_by(SignedDuration::from_mins(-10));
+        works(&dialer).await;
+        assert_eq!(stand_in.certificates().len(), 1, "nothing has changed yet");
+        stand_in.change(|behaviour| {
+            behaviour.server_ca = Authority::new("Google Cloud SQL Server CA");
+            behaviour.trusted_ca = behaviour.server_ca.pem.clone();
+        });
         works(&dialer).await;
         assert_eq!(stand_in.certificates().len(), 2);
     }
