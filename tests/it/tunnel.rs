@@ -468,6 +468,47 @@ fn a_tunnel_has_as_many_descriptors_as_it_may_and_what_exec_starts_has_what_it_h
     assert_eq!(run.stdout, "200\n");
 }
 
+/// As `nc -N` does it: who has no more questions still gets all answers, over TLS to the instance and back.
+#[test]
+fn who_says_that_was_all_still_gets_the_answer() {
+    if psql().is_none() {
+        eprintln!("skipped: this machine has no PostgreSQL");
+        return;
+    }
+    let env = TestEnv::signed_in("ada");
+    let tunnel = env
+        .spawn(&["tunnel", "payments-staging", "--socket"])
+        .until("ready");
+    let mut client = UnixStream::connect(env.file("run/payments-staging/.s.PGSQL.5432")).unwrap();
+    let message = |tag: &[u8], body: &[u8]| {
+        let length = u32::try_from(body.len() + 4).unwrap().to_be_bytes();
+        [tag, &length, body].concat()
+    };
+    let start = b"\0\x03\0\0user\0ada\0database\0payments\0\0";
+    let ask = b"select repeat('x', 100) from generate_series(1, 20000)\0";
+    let said = [message(b"", start), message(b"Q", ask)].concat();
+    client.write_all(&said).unwrap();
+    client.shutdown(std::net::Shutdown::Write).unwrap();
+    let mut answer = Vec::new();
+    client.read_to_end(&mut answer).unwrap();
+
+    let mut rest = &answer[..];
+    let mut tags = std::collections::BTreeMap::<char, usize>::new();
+    while let [tag, a, b, c, d, ..] = rest {
+        *tags.entry(char::from(*tag)).or_default() += 1;
+        let length = u32::from_be_bytes([*a, *b, *c, *d]) as usize;
+        rest = &rest[1 + length..];
+    }
+    assert_eq!(rest, b"");
+    assert_eq!(
+        (tags[&'R'], tags[&'D'], tags[&'C']),
+        (1, 20_000, 1),
+        "{tags:?}"
+    );
+    tunnel.signal(Signal::INT);
+    tunnel.finish();
+}
+
 #[test]
 fn it_outlives_a_dial_that_failed() {
     let Some(psql) = psql() else {
