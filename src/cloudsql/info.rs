@@ -17,6 +17,7 @@ use super::engine::{Engine, IpType};
 use super::kept::{Kept, MARGIN, Record};
 use super::key::{ClientKey, PendingKey};
 use super::name::{InstanceConnectionName, InstanceLocator};
+use super::signer::ClientKeys;
 use super::verify::InstanceVerifier;
 use crate::clock::Clock;
 use crate::error::{ErrorKind, Result, ResultExt as _, printable};
@@ -380,6 +381,7 @@ impl<C: CredentialSource> ConnectionInfoSource<C> {
         provider
             .cipher_suites
             .sort_by_key(|suite| suite.suite() != fast);
+        provider.key_provider = &ClientKeys;
         let provider = Arc::new(provider);
         let common_name = self.instance().certificate_name();
         let names = self.names(settings);

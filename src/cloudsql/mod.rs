@@ -30,6 +30,7 @@ mod per_scope;
 mod program;
 mod protobuf;
 mod refusal;
+mod signer;
 mod socks;
 mod source;
 #[cfg(test)]

@@ -25,10 +25,10 @@ use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, Server
 use rustls::client::verify_server_cert_signed_by_trust_anchor;
 use rustls::crypto::{CryptoProvider, verify_tls13_signature};
 use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::pki_types::{CertificateDer, ServerName, TrustAnchor, UnixTime};
 use rustls::server::ParsedCertificate;
 use rustls::{CertificateError, DigitallySignedStruct, OtherError, RootCertStore, SignatureScheme};
-use x509_parser::certificate::X509Certificate;
+use x509_parser::certificate::{Validity, X509Certificate};
 use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::FromDer as _;
 use x509_parser::time::ASN1Time;
@@ -38,12 +38,20 @@ use crate::error::{ErrorKind, Result, ResultExt as _, printable};
 /// Accepts the certificate of one instance.
 #[derive(Debug)]
 pub struct InstanceVerifier {
-    roots: Vec<CertificateDer<'static>>,
+    /// Read once: a connection has no time for it.
+    roots: Vec<Root>,
     /// Lower case, without trailing dots.
     dns_names: Vec<String>,
     /// `project:instance`.
     common_name: String,
     provider: Arc<CryptoProvider>,
+}
+
+/// A CA that the API named.
+#[derive(Debug)]
+struct Root {
+    validity: Validity,
+    anchor: TrustAnchor<'static>,
 }
 
 /// The certificate is another server's.
@@ -98,12 +106,11 @@ impl InstanceVerifier {
             return Err(ErrorKind::Unavailable.error(unreadable()));
         }
         // Found out now: later it would look as if the instance were wrong.
-        let mut store = RootCertStore::empty();
-        for root in &roots {
-            store
-                .add(root.clone())
-                .or_fail(ErrorKind::Unavailable, unreadable)?;
-        }
+        let roots = roots
+            .iter()
+            .map(Root::read)
+            .collect::<anyhow::Result<_>>()
+            .or_fail(ErrorKind::Unavailable, unreadable)?;
         Ok(Self {
             roots,
             dns_names: dns_names.iter().copied().map(canonical).collect(),
@@ -118,15 +125,11 @@ impl InstanceVerifier {
             .ok()
             .and_then(|now| ASN1Time::from_timestamp(now).ok());
         let now = now.ok_or(rustls::Error::FailedToGetCurrentTime)?;
-        let mut store = RootCertStore::empty();
-        for root in &self.roots {
-            let (_, parsed) = X509Certificate::from_der(root)
-                .map_err(|_| rustls::Error::InvalidCertificate(CertificateError::BadEncoding))?;
-            if parsed.validity().is_valid_at(now) {
-                store.add(root.clone())?;
-            }
-        }
-        Ok(store)
+        let valid = self
+            .roots
+            .iter()
+            .filter(|root| root.validity.is_valid_at(now));
+        Ok(valid.map(|root| root.anchor.clone()).collect())
     }
 
     fn check_names(&self, end_entity: &CertificateDer<'_>) -> Result<(), rustls::Error> {
@@ -163,6 +166,18 @@ impl InstanceVerifier {
             wanted: self.dns_names.first().unwrap_or(&self.common_name).clone(),
         };
         Err(CertificateError::Other(OtherError(Arc::new(wrong))).into())
+    }
+}
+
+impl Root {
+    fn read(certificate: &CertificateDer<'static>) -> anyhow::Result<Self> {
+        let (_, parsed) = X509Certificate::from_der(certificate)?;
+        let mut store = RootCertStore::empty();
+        store.add(certificate.clone())?;
+        Ok(Self {
+            validity: parsed.validity().clone(),
+            anchor: store.roots.remove(0),
+        })
     }
 }
 
