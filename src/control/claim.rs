@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::time::timeout;
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
 use super::{Ask, LOCK, LONGEST_LINE, PATIENCE, Report, SOCKET};
@@ -53,9 +53,12 @@ impl Claim {
             .or_fail(ErrorKind::CannotCreate, || {
                 format!("cannot make the socket `{}`", self.socket.display())
             })?;
+        let gone = CancellationToken::new();
         Ok(Control {
             listener,
             claim: self,
+            gone: gone.clone(),
+            _gone_when_dropped: gone.drop_guard(),
         })
     }
 }
@@ -81,23 +84,25 @@ pub(super) fn lock(path: &Path) -> Result<Option<File>> {
 pub struct Control {
     listener: UnixListener,
     claim: Claim,
+    gone: CancellationToken,
+    /// The last field, so the last to be dropped: whoever hears of the end may claim the tunnel at once.
+    _gone_when_dropped: DropGuard,
 }
 
 impl Control {
-    /// Answers with what `report` says, and cancels `stop` when asked to. Never completes; when it is dropped, whoever
-    /// waits for the end learns that it has come.
+    /// Answers with what `report` says, and cancels `stop` when asked to. Never completes. Whoever has asked for the end
+    /// learns that it has come when the control socket is dropped, not before.
     pub async fn serve(
         &self,
         report: impl Fn() -> Report + Clone + Send + Sync + 'static,
         stop: CancellationToken,
     ) {
         let askers = TaskTracker::new();
-        let gone = CancellationToken::new();
-        let _gone_when_dropped = gone.clone().drop_guard();
         loop {
             match self.listener.accept().await {
                 Ok((stream, _)) if is_us(&stream) => {
-                    let (report, stop, gone) = (report.clone(), stop.clone(), gone.clone());
+                    let (report, stop) = (report.clone(), stop.clone());
+                    let gone = self.gone.clone();
                     askers.spawn(async move {
                         if let Err(error) = answer(stream, report, &stop, &gone).await {
                             tracing::debug!(%error, "somebody asked, and left");
