@@ -23,6 +23,11 @@ impl ViaArgs {
         self.via.as_ref().map(ToString::to_string)
     }
 
+    /// Whether the command line says [`Via::Direct`].
+    pub(super) fn is_direct(&self) -> bool {
+        self.via == Some(Via::Direct)
+    }
+
     /// The flag's, else the profile's.
     pub(super) fn way(&self, profile: &Profile) -> Result<Via> {
         match (&self.via, &profile.google.via) {

@@ -47,9 +47,10 @@ pub struct Report {
     /// The file with the authority that vouches for it to local programs, if it speaks TLS with them.
     #[serde(default)]
     pub authority: Option<PathBuf>,
-    /// The way to the instance, if another one than the profile's was asked for.
-    #[serde(default)]
-    pub via: Option<String>,
+    /// The way to the instance, as `--via` takes it: `direct` only where a domain name leads there.
+    pub via: String,
+    /// The way that `direct` stands for, by the catalog and the settings.
+    pub straight: String,
 }
 
 impl Report {
@@ -90,7 +91,8 @@ pub(super) mod tests {
             log: None,
             traffic: Reading::default(),
             authority: None,
-            via: None,
+            via: "private".to_owned(),
+            straight: "public".to_owned(),
         }
     }
 

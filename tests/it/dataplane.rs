@@ -392,7 +392,7 @@ fn faults_from_the_command_line() {
 }
 
 /// Somebody in between: takes one connection after the other, speaks `hello` with each, and passes bytes both ways.
-fn in_between(
+pub(crate) fn in_between(
     hello: impl Fn(&mut std::net::TcpStream) -> String + Send + 'static,
 ) -> (String, std::sync::mpsc::Receiver<String>) {
     use std::io::Write as _;
@@ -460,7 +460,7 @@ fn http_proxy(client: &mut std::net::TcpStream) -> String {
 }
 
 /// Where the shared world's payments-staging is.
-fn address(env: &TestEnv) -> String {
+pub(crate) fn address(env: &TestEnv) -> String {
     let instances = &env.world().sandbox().status().instances;
     instances[0].address.clone()
 }

@@ -33,3 +33,4 @@ mod sandbox;
 mod shutdown;
 mod support;
 mod tunnel;
+mod via;

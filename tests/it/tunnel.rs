@@ -36,7 +36,7 @@ pub(crate) fn port(tunnel: &serde_json::Value) -> u16 {
 }
 
 /// What psql prints for `sql`.
-fn ask(psql: &std::path::Path, dsn: &str, sql: &str) -> String {
+pub(crate) fn ask(psql: &std::path::Path, dsn: &str, sql: &str) -> String {
     let output = Command::new(psql)
         .args(["-X", "-At", dsn, "-c", sql])
         .env_clear()

@@ -19,7 +19,7 @@ use crate::app::{App, GoogleCredentials, InstanceDialer};
 use crate::audit::{Access, Outcome};
 use crate::auth::{Claims, Session};
 use crate::catalog::{Freshness, Usage};
-use crate::cloudsql::{ClientProtocol, Connection as Stream, Engine, InstanceConnectionName};
+use crate::cloudsql::{ClientProtocol, Connection as Stream, Engine, InstanceConnectionName, Via};
 use crate::config::Profile;
 use crate::error::{Error, ErrorKind, Result};
 use crate::sql::{Connection, Login, is_user_refused};
@@ -52,6 +52,10 @@ pub(super) struct Reached {
     pub(super) login: Login,
     pub(super) dialer: Arc<InstanceDialer>,
     pub(super) credentials: Arc<GoogleCredentials>,
+    /// The way to the instance: [`Via::Direct`] only where that is not the same as any other.
+    pub(super) via: Via,
+    /// The way that [`Via::Direct`] stands for here.
+    pub(super) straight: Via,
     instance: InstanceConnectionName,
     engine: Engine,
     /// Whether the certificate is the login. Else the client is asked for a password, where there is one.

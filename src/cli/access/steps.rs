@@ -113,6 +113,8 @@ async fn take_the_steps(
         domain,
         via,
     };
+    let straight = way.straight();
+    let via = way.resolved();
     let (engine, asked) = way.engine(app, ui).await?;
     engine::require_able(
         engine,
@@ -162,6 +164,8 @@ async fn take_the_steps(
     Ok(Reached {
         dialer: Arc::new(dialer),
         login,
+        via,
+        straight,
         instance,
         engine,
         iam_login: user.iam_login,
@@ -275,6 +279,23 @@ struct Way<'a> {
 }
 
 impl Way<'_> {
+    /// What [`Via::Direct`] stands for.
+    fn straight(&self) -> Via {
+        match self.domain {
+            // It has an address by itself.
+            Some(_) => Via::Direct,
+            None => Via::Address(self.ip_type),
+        }
+    }
+
+    /// The way as it is taken.
+    fn resolved(&self) -> Via {
+        match self.via {
+            Via::Direct => self.straight(),
+            _ => self.via.clone(),
+        }
+    }
+
     fn dialer(&self, iam_login: bool, app: &App) -> Result<InstanceDialer> {
         let dialer = app.dialer(
             self.profile,

@@ -12,6 +12,7 @@ use crate::app::{App, InstanceDialer};
 use crate::audit::{Access, AuditEntry};
 use crate::cli::access::{Reached, Wanted, reach};
 use crate::cli::engine::require_local_tls;
+use crate::cloudsql::Via;
 use crate::control::{Claim, Control, Open, PortRange, Remembered, Report, key, open_tunnels};
 use crate::error::{ErrorKind, Result, ResultExt as _};
 use crate::private_dir;
@@ -105,15 +106,21 @@ async fn try_to_open(
     let what = access.entity.as_ref().unwrap_or(&access.instance);
     let key = key(&[&access.profile, what, &access.database]);
     let runtime = &app.paths().runtime;
-    let Some(claim) = Claim::make(runtime, &key)? else {
-        let waiting = app
-            .shutdown()
-            .or_interrupted(of_another_process(&access, app));
-        let open = ui
+    let claim = if let Some(claim) = Claim::make(runtime, &key)? {
+        claim
+    } else {
+        let waiting = app.shutdown().or_interrupted(turn(&key, &access, app));
+        match ui
             .wait("another bsql is opening this tunnel", waiting)
-            .await?;
-        require_alike(&open.report, options, Some(spec))?;
-        return Ok(Attempt::AlreadyOpen(Box::new(open.report)));
+            .await?
+        {
+            Turn::Ours(claim) => claim,
+            Turn::Theirs(open) => {
+                let report = open.report;
+                require_alike(&report, options, Some((spec, &reached.via)))?;
+                return Ok(Attempt::AlreadyOpen(Box::new(report)));
+            }
+        }
     };
     // Proven before anybody is told that it is ready.
     reached.prove(app, ui).await?;
@@ -158,7 +165,8 @@ async fn try_to_open(
         log: log.map(std::path::Path::to_owned),
         traffic: Reading::default(),
         authority: local_tls.map(|tls| tls.authority().to_owned()),
-        via: options.via.asked(),
+        via: reached.via.to_string(),
+        straight: reached.straight.to_string(),
     };
     Ok(Attempt::Opened(Box::new(Opened {
         tunnel,
@@ -181,8 +189,16 @@ fn local_tls(place: &Place, app: &App) -> Result<LocalTls> {
     app.local_tls()
 }
 
-/// Waits until whoever has claimed the tunnel has opened it.
-async fn of_another_process(access: &Access, app: &App) -> Result<Open> {
+/// Whose tunnel it is that somebody else had claimed.
+enum Turn {
+    /// They have opened it.
+    Theirs(Box<Open>),
+    /// They have given it up, or were about to end.
+    Ours(Claim),
+}
+
+/// Waits until whoever has claimed the tunnel has opened it, or has let go of it.
+async fn turn(key: &str, access: &Access, app: &App) -> Result<Turn> {
     let is_it = |open: &Open| {
         let report = &open.report;
         (
@@ -198,10 +214,14 @@ async fn of_another_process(access: &Access, app: &App) -> Result<Open> {
         )
     };
     let deadline = tokio::time::Instant::now() + STARTING;
+    let runtime = &app.paths().runtime;
     loop {
-        let open = open_tunnels(&app.paths().runtime).await?;
+        let open = open_tunnels(runtime).await?;
         if let Some(open) = open.into_iter().find(is_it) {
-            return Ok(open);
+            return Ok(Turn::Theirs(Box::new(open)));
+        }
+        if let Some(claim) = Claim::make(runtime, key)? {
+            return Ok(Turn::Ours(claim));
         }
         if tokio::time::Instant::now() > deadline {
             return Err(ErrorKind::TryLater
@@ -213,11 +233,19 @@ async fn of_another_process(access: &Access, app: &App) -> Result<Open> {
 }
 
 /// A tunnel that is open already does for somebody who wants the same. Anything else must not pass for what was asked.
+///
+/// Whoever wants a tunnel says where and by which way; whoever wants to use one takes it as it is, but for the options.
 pub(super) fn require_alike(
     report: &Report,
     options: &TunnelOptions,
-    spec: Option<&Spec>,
+    wanted: Option<(&Spec, &Via)>,
 ) -> Result<()> {
+    let spec = wanted.map(|(spec, _)| spec);
+    let via = match wanted {
+        Some((_, via)) => Some(via.to_string()),
+        None if options.via.is_direct() => Some(report.straight.clone()),
+        None => options.via.asked(),
+    };
     let place_differs = match (spec.map(|spec| &spec.place), &report.endpoint) {
         (None | Some(Asked::Own), endpoint) => options.socket && endpoint.socket_file().is_none(),
         (Some(Asked::Port(port)), Endpoint::Tcp(address)) => address.port() != *port,
@@ -229,12 +257,8 @@ pub(super) fn require_alike(
     };
     let difference = if place_differs {
         format!("listens at `{}`", super::shown(&report.endpoint))
-    } else if (spec.is_some() || options.via.asked().is_some()) && options.via.asked() != report.via
-    {
-        match &report.via {
-            Some(via) => format!("goes by way of {via}"),
-            None => "goes the usual way".to_owned(),
-        }
+    } else if via.is_some_and(|via| via != report.via) {
+        format!("goes by way of {}", report.via)
     } else if options.local_tls && report.authority.is_none() {
         "speaks no TLS".to_owned()
     } else if options.read_only && !report.read_only {
@@ -328,7 +352,8 @@ mod tests {
             log: None,
             traffic: Reading::default(),
             authority: None,
-            via: None,
+            via: "private".to_owned(),
+            straight: "private".to_owned(),
         }
     }
 
@@ -336,7 +361,8 @@ mod tests {
     fn what_is_open_does_for_the_same_and_for_nothing_else() {
         let alike = |options: &TunnelOptions, spec: &str| {
             let spec: Spec = spec.parse().unwrap();
-            require_alike(&report(), options, Some(&spec))
+            let via = "private".parse().unwrap();
+            require_alike(&report(), options, Some((&spec, &via)))
                 .map_err(|error| error.causes()[0].clone())
         };
         let plain = TunnelOptions::default();
@@ -368,11 +394,31 @@ mod tests {
         };
         let expected = "the one of process 7 signs in as `ada`";
         assert_eq!(alike(&other, "payments"), Err(expected.to_owned()));
-        let elsewhere = TunnelOptions {
-            via: ViaArgs::by("private".parse().unwrap()),
-            ..plain
+    }
+
+    #[test]
+    fn ways_are_the_same_by_where_they_lead() {
+        let alike = |via: &str, straight: &str, asked: Option<&str>| {
+            let report = Report {
+                via: via.to_owned(),
+                straight: straight.to_owned(),
+                ..report()
+            };
+            let asked = asked.map(|via| ViaArgs::by(via.parse().unwrap()));
+            let options = TunnelOptions {
+                via: asked.unwrap_or_default(),
+                ..TunnelOptions::default()
+            };
+            require_alike(&report, &options, None).map_err(|error| error.causes()[0].clone())
         };
-        let expected = "the one of process 7 goes the usual way";
-        assert_eq!(alike(&elsewhere, "payments"), Err(expected.to_owned()));
+        for asked in [None, Some("private"), Some("direct")] {
+            assert_eq!(alike("private", "private", asked), Ok(()), "{asked:?}");
+        }
+        let expected = Err("the one of process 7 goes by way of private".to_owned());
+        for asked in ["public", "data-api", "localhost:3307"] {
+            assert_eq!(alike("private", "private", Some(asked)), expected);
+        }
+        assert_eq!(alike("private", "public", Some("direct")), expected);
+        assert_eq!(alike("direct", "direct", Some("direct")), Ok(()));
     }
 }
