@@ -15,7 +15,8 @@ use super::via::ViaArgs;
 use crate::app::App;
 use crate::audit::AuditEntry;
 use crate::error::{Error, ErrorKind, Result, ResultExt as _};
-use crate::launch::{self, Coordinates};
+use crate::launch::{self, Coordinates, OptionFile};
+use crate::private_dir;
 use crate::tunnel::{Place, Protocol, Summary};
 use crate::ui::Ui;
 
@@ -117,6 +118,15 @@ pub(crate) async fn run(args: ExecArgs, app: &App, ui: &mut Ui) -> Result<u8> {
         }
     }
     command.envs(sessions[0].coordinates.variables());
+    // Lives as long as the command.
+    let option_file = match first {
+        Protocol::MySql => Some(option_file(&sessions[0].coordinates, app, ui)?),
+        Protocol::Postgres | Protocol::SqlServer => None,
+    };
+    if let Some(file) = &option_file {
+        let (name, value) = file.variable();
+        command.env(name, value);
+    }
     if sessions.len() > 1 || !args.env_prefix.is_empty() {
         for session in &sessions {
             let variables = session.coordinates.variables().into_iter();
@@ -137,6 +147,25 @@ pub(crate) async fn run(args: ExecArgs, app: &App, ui: &mut Ui) -> Result<u8> {
         session.entry.end(outcome(exit, &summary))?;
     }
     status
+}
+
+/// Gets ahead of the machine's own option files. The person's own outranks it, and then the person is told.
+fn option_file(here: &Coordinates, app: &App, ui: &Ui) -> Result<OptionFile> {
+    let environment = app.environment();
+    let home = environment.path("HOME");
+    if let Some((file, option)) = home.and_then(|home| launch::outranked_by(&home, here)) {
+        ui.warn(&format!(
+            "`{}` has `{option}`, which outranks what exec says: give MySQL's clients \
+            --defaults-file=\"$MYSQL_HOME/my.cnf\" as their first argument",
+            file.display()
+        ));
+    }
+    let before = environment.path("MYSQL_HOME");
+    let runtime = &app.paths().runtime;
+    private_dir::create(runtime).or_fail(ErrorKind::CannotCreate, || {
+        format!("cannot make `{}`", runtime.display())
+    })?;
+    OptionFile::leading_to(here, before.as_deref(), runtime)
 }
 
 /// One for each database, all different.

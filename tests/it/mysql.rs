@@ -1,11 +1,12 @@
 //! MySQL, end to end: the sandbox's instance with a real MariaDB behind it, asked by bsql itself and by its own client.
 
 use std::fs;
+use std::path::{Path, PathBuf};
 
 use serde_json::json;
 
 use crate::builtin::prompt_on;
-use crate::support::mariadb::is_installed;
+use crate::support::mariadb::{self, is_installed};
 use crate::support::{Run, TestEnv};
 
 const NAME: &str = "storefront-staging";
@@ -283,4 +284,73 @@ fn its_client_is_signed_in() {
     env.bsql(&["connect", "warehouse-staging"])
         .fails(64)
         .says(&["SQL Server on Cloud SQL has no IAM login", "-u USER"]);
+}
+
+/// `exec` with MariaDB's client, in an environment with more in it.
+fn exec(env: &TestEnv, args: &[&str], client: &[&str], more: &[(&str, &Path)]) -> Run {
+    let program = mariadb::client().unwrap();
+    let program = [NAME, "--", program.to_str().unwrap()];
+    let mut command = env.command(&[&["exec"], args, &program, client].concat());
+    command.envs(more.iter().copied());
+    env.run(command)
+}
+
+/// An option file of that name, in a directory that is returned, for a server that is not there.
+fn of_another_server(env: &TestEnv, name: &str) -> PathBuf {
+    let dir = env.file("other");
+    fs::create_dir_all(&dir).unwrap();
+    let text = "[client]\nsocket=/nowhere.sock\nport=1\nuser=root\npassword=hunter2\n[mysql]\nprompt=mine\n";
+    fs::write(dir.join(name), text).unwrap();
+    dir
+}
+
+#[test]
+fn exec_gets_ahead_of_the_machines_option_files() {
+    let Some(env) = ada() else {
+        return;
+    };
+    let ask = ["-N", "-e", WHO];
+    // Where Debian has installed a server, its file names that one's socket.
+    let run = exec(&env, &[], &ask, &[]).succeeds();
+    assert_eq!(
+        (run.stdout.as_str(), run.stderr.as_str()),
+        ("ada@%\tstorefront\n", "")
+    );
+    assert_eq!(
+        exec(&env, &["--tcp"], &ask, &[]).succeeds().stdout,
+        run.stdout
+    );
+    let elsewhere = of_another_server(&env, "my.cnf");
+    let more = [("MYSQL_HOME", &*elsewhere)];
+    for args in [&[][..], &["--tcp"]] {
+        let run = exec(&env, args, &ask, &more).succeeds();
+        assert_eq!(run.stdout, "ada@%\tstorefront\n", "{run}");
+        let run = exec(&env, args, &["--print-defaults"], &more).succeeds();
+        assert!(
+            run.stdout.contains("--prompt=mine"),
+            "the rest still counts: {run}"
+        );
+    }
+    assert!(env.sockets().is_empty());
+}
+
+#[test]
+fn exec_says_when_the_persons_own_option_file_outranks_it() {
+    let Some(env) = ada() else {
+        return;
+    };
+    let ask = ["-N", "-e", WHO];
+    let home = of_another_server(&env, ".my.cnf");
+    let more = [("HOME", &*home)];
+    let run = exec(&env, &[], &ask, &more);
+    assert_eq!(run.code, 1, "{run}");
+    drop(run.says(&[
+        "/other/.my.cnf` has `socket`, which outranks what exec says",
+        "--defaults-file=\"$MYSQL_HOME/my.cnf\"",
+    ]));
+    // What it says to do helps.
+    let script = format!("mariadb --defaults-file=\"$MYSQL_HOME/my.cnf\" -N -e '{WHO}'");
+    let mut command = env.command(&["exec", NAME, "--", "sh", "-c", &script]);
+    command.env("HOME", &home);
+    assert_eq!(env.run(command).succeeds().stdout, "ada@%\tstorefront\n");
 }
