@@ -129,7 +129,7 @@ async fn start_client(
         // Its clients dial ports alone.
         Protocol::SqlServer => Place::Tcp(([127, 0, 0, 1], 0).into()),
     };
-    let tunnel = reached.tunnel(&place)?;
+    let tunnel = reached.tunnel(&place, None)?;
     let endpoint = tunnel.endpoint();
     let login = Login {
         name: reached.target.name.clone(),

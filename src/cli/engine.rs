@@ -64,14 +64,14 @@ pub(super) fn require_able(
     }
 }
 
-/// `--local-tls` is PostgreSQL's alone: the clients of the others ask for it in other ways.
+/// SQL Server's clients agree on encryption within a protocol of its own, which tunnels do not read.
 pub(super) fn require_local_tls(wanted: bool, protocol: Protocol) -> Result<()> {
-    if !wanted || protocol == Protocol::Postgres {
+    if !wanted || protocol != Protocol::SqlServer {
         return Ok(());
     }
     Err(ErrorKind::Usage
         .error(format!(
-            "`--local-tls` is for PostgreSQL, and this is a {protocol} database"
+            "`--local-tls` is for PostgreSQL and MySQL, and this is a {protocol} database"
         ))
         .hint("leave it out: what a client sends to the tunnel stays on this machine"))
 }

@@ -226,7 +226,7 @@ async fn open(
         }
     };
     let local_tls = args.local_tls.then(|| app.local_tls()).transpose()?;
-    let tunnel = reached.tunnel(&place)?.with_tls(local_tls.clone());
+    let tunnel = reached.tunnel(&place, local_tls.clone())?;
     let coordinates = Coordinates {
         protocol,
         endpoint: tunnel.endpoint(),

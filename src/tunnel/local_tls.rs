@@ -212,11 +212,16 @@ impl<S> From<S> for Local<S> {
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Local<S> {
-    /// Answers a request for TLS with `yes` and shakes hands. False, and nothing is said, where there is no TLS to be had.
+    /// Whether it can still be encrypted.
+    pub(super) fn has_tls(&self) -> bool {
+        matches!(self, Self::Plain(_, Some(_)))
+    }
+
+    /// Answers a request for TLS with `yes`, which is nothing where TLS is offered beforehand, and shakes hands. False, and nothing is said, where there is no TLS to be had.
     pub(super) async fn encrypt(&mut self, yes: &[u8]) -> io::Result<bool> {
-        let Self::Plain(_, Some(_)) = self else {
+        if !self.has_tls() {
             return Ok(false);
-        };
+        }
         let Self::Plain(mut stream, Some(tls)) = std::mem::replace(self, Self::Gone) else {
             return Ok(false);
         };
@@ -267,7 +272,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Local<S> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use rustls::pki_types::ServerName;
     use rustls::{ClientConfig, RootCertStore};
     use tokio::io::{AsyncReadExt as _, duplex};
@@ -276,8 +281,8 @@ mod tests {
     use super::*;
     use crate::clock::Clock;
 
-    /// What a client that trusts what is in `authority` makes of the tunnel as `name`.
-    async fn visit(tls: &LocalTls, authority: &[u8], name: &str) -> io::Result<()> {
+    /// The TLS of a client that trusts what is in `authority`.
+    pub(in crate::tunnel) fn trusting(authority: &[u8]) -> TlsConnector {
         let mut roots = RootCertStore::empty();
         for root in CertificateDer::pem_slice_iter(authority) {
             roots.add(root.unwrap()).unwrap();
@@ -288,6 +293,11 @@ mod tests {
             .unwrap()
             .with_root_certificates(roots)
             .with_no_client_auth();
+        TlsConnector::from(Arc::new(config))
+    }
+
+    /// What a client that trusts what is in `authority` makes of the tunnel as `name`.
+    async fn visit(tls: &LocalTls, authority: &[u8], name: &str) -> io::Result<()> {
         let (mut client, server) = duplex(4096);
         let mut local = Local::Plain(server, Some(tls.clone()));
         let serving = async {
@@ -299,9 +309,7 @@ mod tests {
         let visiting = async {
             assert_eq!(client.read_u8().await?, b'S');
             let name = ServerName::try_from(name.to_owned()).unwrap();
-            let mut stream = TlsConnector::from(Arc::new(config))
-                .connect(name, client)
-                .await?;
+            let mut stream = trusting(authority).connect(name, client).await?;
             let mut heard = String::new();
             stream.read_to_string(&mut heard).await?;
             assert_eq!(heard, "hello");

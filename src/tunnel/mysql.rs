@@ -11,8 +11,11 @@ use tokio::time::timeout;
 
 use super::counted::Counted;
 use super::greeting::ProcessId;
+use super::local_tls::Local;
 use super::meter::Meter;
-use super::mysqlwire::{Answer, Greeting, Malformed, Refusal, Response, capability, framed, query};
+use super::mysqlwire::{
+    Answer, Greeting, Malformed, Refusal, Response, asks_tls, capability, framed, query,
+};
 use super::packets::{Packet, Packets};
 use super::pump::pump;
 use super::session::{
@@ -27,7 +30,7 @@ const READ_ONLY: &str = "SET SESSION TRANSACTION READ ONLY";
 
 /// Serves one local program.
 pub(super) async fn run<S, D>(
-    mut local: S,
+    mut local: Local<S>,
     dialer: &D,
     startup: &Startup,
     too_many: Option<usize>,
@@ -59,6 +62,7 @@ where
     };
     let mut session = Session {
         local,
+        ahead: 0,
         remote,
         from_client: Packets::default(),
         from_server,
@@ -80,13 +84,11 @@ where
             Ok(Outcome::Left)
         }
         Ok(Err(Broken::Server(error, sequence))) => {
-            let answer = Refusal::from(&error).as_answer(sequence);
-            send(&mut session.local, &answer).await;
+            session.turn_away(&Refusal::from(&error), sequence).await;
             Err(error)
         }
         Ok(Err(Broken::Client(malformed, sequence))) => {
-            let answer = Refusal::from(malformed).as_answer(sequence);
-            send(&mut session.local, &answer).await;
+            session.turn_away(&malformed.into(), sequence).await;
             Err(not_understood(malformed))
         }
         Err(_) => {
@@ -108,7 +110,7 @@ async fn open<D: Dial>(dialer: &D) -> Result<(D::Conn, Packets, Packet)> {
     Ok((remote, packets, first))
 }
 
-/// Why a log-in came to no end. With the number that the packet has which says so.
+/// Why a log-in came to no end. With the number that the packet has which says so, by the server's count.
 enum Broken {
     /// The client hung up, or cannot be written to.
     Left(io::Error),
@@ -118,9 +120,11 @@ enum Broken {
     Client(Malformed, u8),
 }
 
-/// Both ends of a connection that is being signed in.
+/// Both ends of a connection that is being signed in. Packets are numbered as the server counts them.
 struct Session<S, R> {
-    local: S,
+    local: Local<S>,
+    /// How many packets more the client counts, because it has asked for TLS, of which the server knows nothing.
+    ahead: u8,
     remote: R,
     from_client: Packets,
     from_server: Packets,
@@ -142,22 +146,22 @@ where
             let error = ErrorKind::Refused.error("the database does not speak MySQL");
             Broken::Server(error.because(malformed), first.header.sequence)
         })?;
-        // The local end needs no TLS. What the tunnel itself says is not compressed.
-        let unwanted = if startup.read_only {
-            capability::SSL | capability::COMPRESS | capability::ZSTD_COMPRESSION
-        } else {
-            capability::SSL
-        };
-        let greeting = greeting.without(unwanted);
-        let packet = framed(first.header.sequence, greeting.payload());
-        write(&mut self.local, &packet)
-            .await
-            .map_err(Broken::Left)?;
-        let Some(packet) = self.hear_client().await? else {
+        // TLS is the tunnel's own, at either end. What the tunnel itself says is not compressed.
+        let mut greeting = greeting.without(capability::SSL);
+        if startup.read_only {
+            greeting = greeting.without(capability::COMPRESS | capability::ZSTD_COMPRESSION);
+        }
+        let mut offered = greeting.clone();
+        if self.local.has_tls() {
+            offered = offered.with(capability::SSL);
+        }
+        self.tell_client(first.header.sequence, offered.payload())
+            .await?;
+        let Some(packet) = self.hear_response().await? else {
             return Ok(None);
         };
-        let sequence = packet.header.sequence;
-        let response = Response::parse(packet.payload())
+        let sequence = packet.header.sequence.wrapping_sub(self.ahead);
+        let response = Response::parse(packet.payload(), self.ahead > 0)
             .map_err(|malformed| Broken::Client(malformed, sequence.wrapping_add(1)))?
             .adjusted(startup);
         let agreed = response.capabilities & greeting.capabilities;
@@ -173,10 +177,7 @@ where
             let answer = self.hear_server(sequence).await?;
             if Answer::of(answer.payload()) != Answer::Ok {
                 // The server's own words, in the place of its welcome.
-                let refused = framed(sequence, answer.payload());
-                write(&mut self.local, &refused)
-                    .await
-                    .map_err(Broken::Left)?;
+                self.tell_client(sequence, answer.payload()).await?;
                 return Ok(None);
             }
         }
@@ -203,11 +204,11 @@ where
                     match Answer::of(packet.payload()) {
                         Answer::Ok => return Ok(Some(packet)),
                         Answer::Err => {
-                            write(&mut self.local, packet.bytes()).await.map_err(Broken::Left)?;
+                            self.tell_client(sequence, packet.payload()).await?;
                             return Ok(None);
                         }
                         Answer::More => {
-                            write(&mut self.local, packet.bytes()).await.map_err(Broken::Left)?;
+                            self.tell_client(sequence, packet.payload()).await?;
                             owes = true;
                         }
                     }
@@ -217,16 +218,34 @@ where
                         return Ok(None);
                     };
                     owes = false;
-                    sequence = packet.header.sequence;
-                    self.tell_server(packet.bytes(), sequence).await?;
+                    sequence = packet.header.sequence.wrapping_sub(self.ahead);
+                    let packet = framed(sequence, packet.payload());
+                    self.tell_server(&packet, sequence).await?;
                 }
             }
         }
     }
 
-    /// `None` when the client has hung up.
+    /// What the client answers to the greeting, over TLS if it asks for that and there is some. `None` when it has hung up.
+    async fn hear_response(&mut self) -> std::result::Result<Option<Packet>, Broken> {
+        let Some(packet) = self.hear_client().await? else {
+            return Ok(None);
+        };
+        if !asks_tls(packet.payload()) || !self.encrypt().await? {
+            return Ok(Some(packet));
+        }
+        self.ahead = 1;
+        self.hear_client().await
+    }
+
+    /// MySQL's clients wait for no answer to their wish.
+    async fn encrypt(&mut self) -> std::result::Result<bool, Broken> {
+        self.local.encrypt(b"").await.map_err(Broken::Left)
+    }
+
+    /// `None` when the client has hung up. Only for the start: see [`Packet::read`].
     async fn hear_client(&mut self) -> std::result::Result<Option<Packet>, Broken> {
-        match self.from_client.next(&mut self.local).await {
+        match Packet::read(&mut self.local).await {
             Ok(packet) => Ok(packet),
             Err(error) => {
                 let malformed = error.get_ref().and_then(|inner| inner.downcast_ref());
@@ -236,6 +255,22 @@ where
                 })
             }
         }
+    }
+
+    async fn tell_client(
+        &mut self,
+        sequence: u8,
+        payload: &[u8],
+    ) -> std::result::Result<(), Broken> {
+        let packet = framed(sequence.wrapping_add(self.ahead), payload);
+        let told = write(&mut self.local, &packet).await;
+        told.map_err(Broken::Left)
+    }
+
+    /// Tells the client, for the last time.
+    async fn turn_away(&mut self, refusal: &Refusal, sequence: u8) {
+        let answer = refusal.as_answer(sequence.wrapping_add(self.ahead));
+        send(&mut self.local, &answer).await;
     }
 
     async fn hear_server(&mut self, sequence: u8) -> std::result::Result<Packet, Broken> {
@@ -256,7 +291,10 @@ where
             // Nobody has sent more yet, but who knows.
             remote.write_all(&self.from_client.rest()).await?;
             remote.flush().await?;
-            local.write_all(welcome.bytes()).await?;
+            let sequence = welcome.header.sequence.wrapping_add(self.ahead);
+            local
+                .write_all(&framed(sequence, welcome.payload()))
+                .await?;
             local.write_all(&self.from_server.rest()).await?;
             local.flush().await?;
             pump(&mut local, &mut remote, buffers).await
@@ -281,12 +319,15 @@ async fn write<S: AsyncWrite + Unpin>(stream: &mut S, bytes: &[u8]) -> io::Resul
 mod tests {
     use std::sync::Mutex;
 
-    use tokio::io::{AsyncReadExt as _, DuplexStream, duplex};
+    use tokio::io::{AsyncReadExt as _, BufWriter, DuplexStream, duplex};
     use tokio::task::JoinHandle;
 
     use super::super::Protocol;
+    use super::super::local_tls::LocalTls;
+    use super::super::local_tls::tests::trusting;
     use super::super::mysqlwire::tests::{CLIENT, greeting, response};
     use super::*;
+    use crate::clock::Clock;
 
     const OK: &[u8] = &[0, 0, 0, 2, 0, 0, 0];
 
@@ -323,12 +364,21 @@ mod tests {
         read_only: bool,
         too_many: Option<usize>,
     ) -> (DuplexStream, Serving) {
+        serve_with(None, streams, read_only, too_many)
+    }
+
+    fn serve_with(
+        tls: Option<LocalTls>,
+        streams: Vec<DuplexStream>,
+        read_only: bool,
+        too_many: Option<usize>,
+    ) -> (DuplexStream, Serving) {
         let (client, local) = duplex(64 * 1024);
         let serving = tokio::spawn(async move {
             let (dialer, meter) = (Streams(Mutex::new(streams)), Meter::default());
             let (startup, buffers) = (ada(read_only), Arc::default());
             let session = super::super::session::run(
-                local.into(),
+                Local::Plain(local, tls),
                 &dialer,
                 &startup,
                 too_many,
@@ -341,16 +391,11 @@ mod tests {
         (client, serving)
     }
 
-    async fn next(stream: &mut DuplexStream) -> Packet {
-        let mut header = [0; 4];
-        stream.read_exact(&mut header).await.unwrap();
-        let header = super::super::mysqlwire::Header::parse(header).unwrap();
-        let mut bytes = framed(header.sequence, &vec![0; header.length]);
-        stream.read_exact(&mut bytes[4..]).await.unwrap();
-        Packet::of(bytes)
+    async fn next(stream: &mut (impl AsyncRead + Unpin)) -> Packet {
+        Packet::read(stream).await.unwrap().unwrap()
     }
 
-    async fn say(stream: &mut DuplexStream, sequence: u8, payload: &[u8]) {
+    async fn say(stream: &mut (impl AsyncWrite + Unpin), sequence: u8, payload: &[u8]) {
         stream.write_all(&framed(sequence, payload)).await.unwrap();
     }
 
@@ -388,7 +433,7 @@ mod tests {
             client.write_all(&hello.concat()).await.unwrap();
             let told = next(&mut server).await;
             assert_eq!(told.header.sequence, 1);
-            let told = Response::parse(told.payload()).unwrap();
+            let told = Response::parse(told.payload(), false).unwrap();
             assert_eq!((told.user(), told.proof()), (&b"ada"[..], &b""[..]));
             // To switch, and then twice in a row.
             say(&mut server, 2, b"\xfecaching_sha2_password\0salt").await;
@@ -416,6 +461,84 @@ mod tests {
             assert!(matches!(outcome, Outcome::Served), "{outcome:?}");
             assert_eq!(ids, [77]);
         }
+    }
+
+    #[tokio::test]
+    async fn a_client_that_asks_for_tls_gets_it_and_the_server_knows_nothing_of_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let tls = LocalTls::kept_in(dir.path(), Clock::system().now()).unwrap();
+        let connector = trusting(&std::fs::read(tls.authority()).unwrap());
+        for lets_in in [true, false] {
+            let (remote, mut server) = duplex(64 * 1024);
+            let (mut client, serving) = serve_with(Some(tls.clone()), vec![remote], true, None);
+            // The server itself has none to offer.
+            let can = offered() & !capability::SSL;
+            say(&mut server, 0, &greeting(77, can)).await;
+            let heard = next(&mut client).await;
+            let heard = Greeting::parse(heard.payload()).unwrap();
+            assert_ne!(heard.capabilities & capability::SSL, 0);
+            assert_eq!(heard.capabilities & capability::COMPRESS, 0, "read-only");
+
+            // As real clients do it: TLS begins in the same write as the wish for it.
+            let mut hello = response("root", b"");
+            hello[1] |= 0x08;
+            let mut client = BufWriter::new(client);
+            client.write_all(&framed(1, &hello[..32])).await.unwrap();
+            let name = "localhost".try_into().unwrap();
+            let mut client = connector.connect(name, client).await.unwrap();
+            say(&mut client, 2, &hello).await;
+            client.flush().await.unwrap();
+
+            let told = next(&mut server).await;
+            assert_eq!(told.header.sequence, 1);
+            let told = Response::parse(told.payload(), false).unwrap();
+            assert_eq!((told.user(), told.proof()), (&b"ada"[..], &b""[..]));
+            say(&mut server, 2, b"\xfecaching_sha2_password\0salt").await;
+            assert_eq!(next(&mut client).await.header.sequence, 3);
+            say(&mut client, 4, b"more").await;
+            client.flush().await.unwrap();
+            assert_eq!(next(&mut server).await.bytes(), framed(3, b"more"));
+            if lets_in {
+                say(&mut server, 4, OK).await;
+                let query = next(&mut server).await;
+                assert_eq!(query.header.sequence, 0);
+                say(&mut server, 1, OK).await;
+                assert_eq!(next(&mut client).await.bytes(), framed(5, OK));
+                // From here on both count alike.
+                say(&mut client, 0, b"\x03SELECT 1").await;
+                client.flush().await.unwrap();
+                assert_eq!(next(&mut server).await.bytes(), framed(0, b"\x03SELECT 1"));
+            } else {
+                drop(server);
+                let said = next(&mut client).await;
+                assert_eq!((said.header.sequence, said.payload()[0]), (5, 0xff));
+            }
+            drop(client);
+            let (_, ids) = serving.await.unwrap();
+            assert_eq!(ids.len(), usize::from(lets_in));
+        }
+    }
+
+    /// Of whoever is not trusted, the server hears nothing.
+    #[tokio::test]
+    async fn a_client_that_does_not_trust_the_tunnel_leaves() {
+        let [dir, other] = [(); 2].map(|()| tempfile::tempdir().unwrap());
+        let now = Clock::system().now();
+        let tls = LocalTls::kept_in(dir.path(), now).unwrap();
+        let other = LocalTls::kept_in(other.path(), now).unwrap();
+        let connector = trusting(&std::fs::read(other.authority()).unwrap());
+        let (remote, mut server) = duplex(64 * 1024);
+        let (mut client, serving) = serve_with(Some(tls), vec![remote], false, None);
+        say(&mut server, 0, &greeting(77, offered())).await;
+        next(&mut client).await;
+        let mut hello = response("root", b"");
+        hello[1] |= 0x08;
+        say(&mut client, 1, &hello[..32]).await;
+        let name = "localhost".try_into().unwrap();
+        assert!(connector.connect(name, client).await.is_err());
+        let (outcome, _) = serving.await.unwrap();
+        assert!(matches!(outcome, Outcome::Left), "{outcome:?}");
+        assert_eq!(all(&mut server).await, b"");
     }
 
     #[tokio::test]

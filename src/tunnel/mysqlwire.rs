@@ -36,7 +36,7 @@ pub enum Malformed {
     Length(usize),
     /// The server's first packet is none that this bsql knows.
     Greeting,
-    /// The client wants TLS, which was not offered.
+    /// The client wants TLS, which was not offered, or says that it has some.
     Tls,
     /// The client speaks the protocol of before MySQL 4.1.
     Old,
@@ -159,8 +159,20 @@ impl Greeting {
 
     /// Does not offer these capabilities.
     #[must_use]
-    pub fn without(mut self, capabilities: u32) -> Self {
-        self.capabilities &= !capabilities;
+    pub fn without(self, capabilities: u32) -> Self {
+        let left = self.capabilities & !capabilities;
+        self.offering(left)
+    }
+
+    /// Offers these capabilities as well. Those of a greeting of before MySQL 4.1 have 16 bits.
+    #[must_use]
+    pub fn with(self, capabilities: u32) -> Self {
+        let all = self.capabilities | capabilities;
+        self.offering(all)
+    }
+
+    fn offering(mut self, capabilities: u32) -> Self {
+        self.capabilities = capabilities;
         let [a, b, c, d] = self.capabilities.to_le_bytes();
         self.payload[self.lower_at..self.lower_at + 2].copy_from_slice(&[a, b]);
         if let Some(at) = self.upper_at {
@@ -173,6 +185,13 @@ impl Greeting {
     pub fn payload(&self) -> &[u8] {
         &self.payload
     }
+}
+
+/// Whether a client's first packet is `SSLRequest`: the beginning of its answer, and TLS comes next.
+pub fn asks_tls(payload: &[u8]) -> bool {
+    let bits = payload.first_chunk().copied().unwrap_or_default();
+    let asked = capability::SSL | capability::PROTOCOL_41;
+    payload.len() == FIXED && u32::from_le_bytes(bits) & asked == asked
 }
 
 /// A name and its value.
@@ -200,8 +219,9 @@ const FIXED: usize = 32;
 const PROGRAM_NAME: &[u8] = b"program_name";
 
 impl Response {
-    /// Reads a payload.
-    pub fn parse(payload: &[u8]) -> Result<Self, Malformed> {
+    /// Reads a payload that came over TLS or, if not `encrypted`, without. What is read says nothing of TLS either way: that
+    /// is between the client and the tunnel.
+    pub fn parse(payload: &[u8], encrypted: bool) -> Result<Self, Malformed> {
         let mut rest = payload;
         let bits = take(&mut rest, 4).and_then(|bits| bits.first_chunk().copied());
         let capabilities = u32::from_le_bytes(bits.ok_or(Malformed::Layout)?);
@@ -212,7 +232,7 @@ impl Response {
         let fixed = take(&mut rest, FIXED - 4)
             .ok_or(Malformed::Layout)?
             .to_vec();
-        if can(capability::SSL) {
+        if can(capability::SSL) && !encrypted {
             return Err(Malformed::Tls);
         }
         let user = take_string(&mut rest).ok_or(Malformed::Layout)?.to_vec();
@@ -244,7 +264,7 @@ impl Response {
             None
         };
         Ok(Self {
-            capabilities,
+            capabilities: capabilities & !capability::SSL,
             fixed,
             user,
             proof,
@@ -564,6 +584,27 @@ pub(super) mod tests {
     }
 
     #[test]
+    fn tls_is_offered_asked_for_and_kept_from_the_server() {
+        let plain = Greeting::parse(&greeting(77, ALL & !capability::SSL)).unwrap();
+        let offered = Greeting::parse(plain.with(capability::SSL).payload()).unwrap();
+        assert_eq!(offered.capabilities, ALL);
+
+        let mut whole = response("ada", b"");
+        assert!(!asks_tls(&whole));
+        whole[1] |= 0x08;
+        assert!(!asks_tls(&whole), "a whole answer is none");
+        assert!(asks_tls(&whole[..FIXED]));
+        let parsed = Response::parse(&whole, true).unwrap();
+        assert_eq!(parsed.encode(), response("ada", b""));
+        for length in 0..FIXED {
+            assert!(!asks_tls(&whole[..length]), "{length}");
+        }
+        // Of before MySQL 4.1.
+        whole[1] &= !0x02;
+        assert!(!asks_tls(&whole[..FIXED]));
+    }
+
+    #[test]
     fn what_is_no_greeting() {
         for bad in [&b""[..], b"\x09x\0", b"\x0a8.0", &greeting(1, ALL)[..20]] {
             assert_eq!(Greeting::parse(bad), Err(Malformed::Greeting), "{bad:?}");
@@ -573,7 +614,7 @@ pub(super) mod tests {
     #[test]
     fn an_answer_survives_unchanged() {
         let whole = response("ada", b"\x03_os\x05Linux\x0cprogram_name\x05mysql");
-        let parsed = Response::parse(&whole).unwrap();
+        let parsed = Response::parse(&whole, false).unwrap();
         assert_eq!(parsed.user(), b"ada");
         assert_eq!(parsed.proof(), b"proof");
         assert_eq!(parsed.database(), Some(&b"storefront"[..]));
@@ -586,8 +627,8 @@ pub(super) mod tests {
     #[test]
     fn the_user_is_filled_in_and_another_ones_password_is_left_out() {
         let whole = response("root", b"");
-        let adjusted = Response::parse(&whole).unwrap().adjusted(&ada());
-        let again = Response::parse(&adjusted.encode()).unwrap();
+        let adjusted = Response::parse(&whole, false).unwrap().adjusted(&ada());
+        let again = Response::parse(&adjusted.encode(), false).unwrap();
         assert_eq!(again, adjusted);
         assert_eq!((again.user(), again.proof()), (&b"ada"[..], &b""[..]));
         assert_eq!(again.attribute(PROGRAM_NAME), Some(&b"bsql:ada"[..]));
@@ -608,9 +649,9 @@ pub(super) mod tests {
             whole.extend_from_slice(&[0; 28]);
             whole.extend_from_slice(b"ada\0");
             whole.extend_from_slice(proof);
-            let parsed = Response::parse(&whole).unwrap();
+            let parsed = Response::parse(&whole, false).unwrap();
             assert_eq!((parsed.proof(), parsed.plugin()), (&b"proof"[..], None));
-            assert_eq!(Response::parse(&parsed.encode()).unwrap(), parsed);
+            assert_eq!(Response::parse(&parsed.encode(), false).unwrap(), parsed);
         }
     }
 
@@ -619,17 +660,23 @@ pub(super) mod tests {
         let with = |bits: u32| {
             let mut whole = response("ada", b"");
             whole[..4].copy_from_slice(&bits.to_le_bytes());
-            Response::parse(&whole)
+            Response::parse(&whole, false)
         };
         assert_eq!(with(CLIENT | capability::SSL), Err(Malformed::Tls));
         assert_eq!(with(CLIENT & !capability::PROTOCOL_41), Err(Malformed::Old));
-        assert_eq!(Response::parse(b"GET / HTTP/1.1\r\n"), Err(Malformed::Old));
+        assert_eq!(
+            Response::parse(b"GET / HTTP/1.1\r\n", false),
+            Err(Malformed::Old)
+        );
         let whole = response("ada", b"\x03_os\x05Linux");
         for length in 0..40 {
-            assert!(Response::parse(&whole[..length]).is_err(), "{length}");
+            assert!(
+                Response::parse(&whole[..length], false).is_err(),
+                "{length}"
+            );
         }
         assert_eq!(
-            Response::parse(&response("ada", b"\xff")),
+            Response::parse(&response("ada", b"\xff"), false),
             Err(Malformed::Layout)
         );
     }
@@ -701,9 +748,9 @@ pub(super) mod tests {
                 let less = greeting.without(capability::SSL);
                 assert_eq!(Greeting::parse(less.payload()).unwrap(), less);
             }
-            if let Ok(response) = Response::parse(&bytes) {
+            if let Ok(response) = Response::parse(&bytes, false) {
                 let adjusted = response.adjusted(&ada());
-                let again = Response::parse(&adjusted.encode()).unwrap();
+                let again = Response::parse(&adjusted.encode(), false).unwrap();
                 assert_eq!(again.user(), b"ada");
                 assert_eq!(again.encode(), adjusted.encode());
             }

@@ -15,10 +15,22 @@ pub struct Packet {
 }
 
 impl Packet {
-    #[cfg(test)]
-    pub(super) fn of(bytes: Vec<u8>) -> Self {
-        let header = Header::parse(*bytes.first_chunk().unwrap()).unwrap();
-        Self { header, bytes }
+    /// The first packet of a stream, of which nothing more is read: who asks for TLS begins with that right behind. `None`
+    /// when the stream ends instead. Not cancel safe.
+    pub(super) async fn read<S>(stream: &mut S) -> io::Result<Option<Self>>
+    where
+        S: AsyncRead + Unpin,
+    {
+        let mut start = [0; HEADER];
+        if stream.read(&mut start[..1]).await? == 0 {
+            return Ok(None);
+        }
+        stream.read_exact(&mut start[1..]).await?;
+        let header = Header::parse(start).map_err(as_io)?;
+        let mut bytes = vec![0; HEADER + header.length];
+        bytes[..HEADER].copy_from_slice(&start);
+        stream.read_exact(&mut bytes[HEADER..]).await?;
+        Ok(Some(Self { header, bytes }))
     }
 
     /// What is in it.

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use bsql::error::{ErrorKind, Result, ResultExt as _};
 use bsql::launch::{Client, Login};
-use bsql::tunnel::{Dial, Place, Protocol, Startup, Summary, Tunnel};
+use bsql::tunnel::{Dial, LocalTls, Place, Protocol, Startup, Summary, Tunnel};
 use tempfile::TempDir;
 use tokio::net::UnixStream;
 use tokio_util::sync::CancellationToken;
@@ -114,6 +114,17 @@ async fn through(
     read_only: bool,
     args: &[&str],
 ) -> (Output, Summary) {
+    through_with(None, socket, place, user, read_only, args).await
+}
+
+async fn through_with(
+    tls: Option<LocalTls>,
+    socket: &Path,
+    place: &Place,
+    user: &str,
+    read_only: bool,
+    args: &[&str],
+) -> (Output, Summary) {
     let startup = Startup {
         protocol: Protocol::MySql,
         user: user.to_owned(),
@@ -121,7 +132,7 @@ async fn through(
         read_only,
     };
     let dialer = Arc::new(ToServer(socket.to_owned()));
-    let tunnel = Tunnel::bind(place, dialer, startup).unwrap();
+    let tunnel = Tunnel::bind(place, dialer, startup).unwrap().with_tls(tls);
     let login = Login {
         name: "shop-staging".to_owned(),
         database: "shop".to_owned(),
@@ -217,6 +228,52 @@ async fn the_real_client_and_the_real_server() {
     ];
     let (output, _) = through(&server.socket, &private, "app", false, &own).await;
     assert_eq!(text(&output.stdout), "app@localhost\n", "{output:?}");
+
+    // Over TLS to the tunnel, of which the server knows nothing: verified, with the packets of a further round counted
+    // rightly, and refused in the server's words.
+    let dir = tempfile::tempdir().unwrap();
+    let tls = LocalTls::kept_in(dir.path(), bsql::clock::Clock::system().now()).unwrap();
+    let ca = format!("--ssl-ca={}", tls.authority().display());
+    let verified = ["--ssl", &ca, "--ssl-verify-server-cert", "-N", "-B"];
+    for (user, read_only, args, expected) in [
+        (
+            "ada",
+            true,
+            &["-e", "SHOW STATUS LIKE 'Ssl_cipher'"][..],
+            Ok("Ssl_cipher\t\n"),
+        ),
+        ("ada", true, &["-e", r"\s"], Ok("Cipher in use is TLS_")),
+        (
+            "app",
+            false,
+            &[&own[..2], &["-e", "SELECT CURRENT_USER()"]].concat(),
+            Ok("app@localhost\n"),
+        ),
+        (
+            "bruno",
+            false,
+            &["-e", "SELECT 1"],
+            Err("ERROR 1045 (28000)"),
+        ),
+    ] {
+        let args = [&verified[..], args].concat();
+        let tls = Some(tls.clone());
+        let (output, _) = through_with(tls, &server.socket, &port, user, read_only, &args).await;
+        let (said, expected) = match expected {
+            Ok(expected) => (text(&output.stdout), expected),
+            Err(expected) => (text(&output.stderr), expected),
+        };
+        assert!(said.contains(expected), "{user}: {output:?}");
+    }
+    let other = tempfile::tempdir().unwrap();
+    let other = LocalTls::kept_in(other.path(), bsql::clock::Clock::system().now()).unwrap();
+    let args = [&verified[..], &["-e", "SELECT 1"]].concat();
+    let (output, _) = through_with(Some(other), &server.socket, &port, "ada", false, &args).await;
+    let said = text(&output.stderr);
+    assert!(
+        said.contains("ERROR 2026") && said.contains("SSL"),
+        "{said}"
+    );
 
     // The tunnel's.
     let nowhere = runtime.path().join("nowhere");

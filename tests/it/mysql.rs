@@ -354,3 +354,32 @@ fn exec_says_when_the_persons_own_option_file_outranks_it() {
     command.env("HOME", &home);
     assert_eq!(env.run(command).succeeds().stdout, "ada@%\tstorefront\n");
 }
+
+#[cfg(target_os = "linux")]
+#[test]
+fn clients_that_insist_on_tls_get_it() {
+    let Some(env) = ada() else {
+        return;
+    };
+    let status = ["-e", r"\s"];
+    let run = exec(&env, &["--tcp", "--local-tls"], &status, &[]).succeeds();
+    assert!(run.stdout.contains("Cipher in use is TLS_"), "{run}");
+    let run = exec(&env, &["--tcp"], &status, &[]).succeeds();
+    assert!(run.stdout.contains("Not in use"), "{run}");
+    // Whoever trusts somebody else is not fooled.
+    let args = ["--ssl-ca=/dev/null", "-e", "select 1"];
+    let run = exec(&env, &["--tcp", "--local-tls"], &args, &[]);
+    assert_eq!(run.code, 1, "{run}");
+    env.bsql(&[
+        "exec",
+        "--tcp",
+        "--local-tls",
+        "warehouse-staging",
+        "-u",
+        "app",
+        "--",
+        "true",
+    ])
+    .fails(64)
+    .says(&["`--local-tls` is for PostgreSQL and MySQL"]);
+}

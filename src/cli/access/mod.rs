@@ -24,7 +24,7 @@ use crate::config::Profile;
 use crate::error::{Error, ErrorKind, Result};
 use crate::sql::{Connection, Login, is_user_refused};
 use crate::target::DatabaseTarget;
-use crate::tunnel::{Dial as _, Place, Protocol, Startup, Summary, Tunnel};
+use crate::tunnel::{Dial as _, LocalTls, Place, Protocol, Startup, Summary, Tunnel};
 use crate::ui::Ui;
 
 /// What a command wants to reach, and how.
@@ -110,15 +110,22 @@ impl Reached {
         }
     }
 
-    /// A tunnel to it that listens at `place`.
-    pub(super) fn tunnel(&self, place: &Place) -> Result<Tunnel<InstanceDialer>> {
+    /// A tunnel to it that listens at `place`, and speaks TLS there with whoever asks for it if `tls` is given.
+    pub(super) fn tunnel(
+        &self,
+        place: &Place,
+        tls: Option<LocalTls>,
+    ) -> Result<Tunnel<InstanceDialer>> {
         self.dialer.for_clients(match place {
+            // Not of those that do without on such a port; it matters to users with a password alone.
+            Place::Tcp(_) if tls.is_some() => ClientProtocol::Tls,
             Place::Tcp(_) => ClientProtocol::Tcp,
             Place::Private { .. } | Place::Socket { .. } | Place::SocketFile(_) => {
                 ClientProtocol::Uds
             }
         });
-        Tunnel::bind(place, Arc::clone(&self.dialer), self.startup())
+        let tunnel = Tunnel::bind(place, Arc::clone(&self.dialer), self.startup())?;
+        Ok(tunnel.with_tls(tls))
     }
 
     /// Logs in once. A refusal is recorded, and said in words that lead on.

@@ -136,10 +136,9 @@ async fn try_to_open(
         .transpose()?;
     let (to, strangers) = mpsc::channel(STRANGERS);
     let tunnel = reached
-        .tunnel(&place)?
+        .tunnel(&place, local_tls.clone())?
         .at_most(options.max_connections.into())
-        .telling_of_strangers(to)
-        .with_tls(local_tls.clone());
+        .telling_of_strangers(to);
     let entry = app.audit().begin(access.clone())?;
     let control = claim.open()?;
     let since = app.clock().now();

@@ -29,7 +29,7 @@ pub struct Coordinates {
     pub user: String,
     /// What the server shows of where a session comes from, as `bsql:ada`.
     pub application_name: String,
-    /// The file with the authority that vouches for the tunnel, if that speaks TLS: PostgreSQL's alone.
+    /// The file with the authority that vouches for the tunnel, if that speaks TLS.
     pub authority: Option<PathBuf>,
 }
 
@@ -37,7 +37,12 @@ impl Coordinates {
     /// A connection URI.
     pub fn uri(&self) -> String {
         let uri = uri(self.protocol, &self.user, &self.database, &self.endpoint);
-        postgres::verified(uri, self.authority.as_deref())
+        let authority = self.authority.as_deref();
+        match self.protocol {
+            Protocol::Postgres => postgres::verified(uri, authority),
+            Protocol::MySql => mysql::verified(uri, authority),
+            Protocol::SqlServer => uri,
+        }
     }
 
     /// A URL for `SQLAlchemy`, with the driver that is psycopg 3, `PyMySQL` or pyodbc.

@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::{Coordinates, shell_word, words};
 use crate::launch::other::escaped;
@@ -32,15 +32,31 @@ pub(super) fn uri(user: &str, database: &str, endpoint: &Endpoint) -> String {
     url("mysql", "socket", user, database, endpoint)
 }
 
+/// A URI of a port, made to ask for TLS where the tunnel has some: as MySQL Shell and sqlx read it,
+/// <https://dev.mysql.com/doc/refman/8.4/en/connecting-using-uri-or-key-value-pairs.html>.
+pub(super) fn verified(uri: String, authority: Option<&Path>) -> String {
+    match authority {
+        Some(authority) => {
+            let authority = escaped(&authority.to_string_lossy());
+            format!("{uri}?ssl-mode=VERIFY_IDENTITY&ssl-ca={authority}")
+        }
+        None => uri,
+    }
+}
+
 /// <https://docs.sqlalchemy.org/en/20/dialects/mysql.html#module-sqlalchemy.dialects.mysql.pymysql>
 pub(super) fn sqlalchemy(here: &Coordinates) -> String {
-    url(
+    let url = url(
         "mysql+pymysql",
         "unix_socket",
         &here.user,
         &here.database,
         &here.endpoint,
-    )
+    );
+    match &here.authority {
+        Some(authority) => format!("{url}?ssl_ca={}", escaped(&authority.to_string_lossy())),
+        None => url,
+    }
 }
 
 fn url(scheme: &str, socket: &str, user: &str, database: &str, endpoint: &Endpoint) -> String {
@@ -72,6 +88,11 @@ fn pairs(here: &Coordinates) -> Vec<(&'static str, String)> {
     if !here.database.is_empty() {
         pairs.push(("database", here.database.clone()));
     }
+    // What both kinds of client know. Oracle's verifies then; MariaDB's does with `ssl-verify-server-cert`, and by itself
+    // since 11.4.
+    if let Some(authority) = &here.authority {
+        pairs.push(("ssl-ca", authority.display().to_string()));
+    }
     pairs
 }
 
@@ -79,7 +100,6 @@ pub(super) fn keywords(here: &Coordinates) -> String {
     words(&pairs(here))
 }
 
-/// Oracle's client has TLS on by default and MariaDB's since 11.4; both know this way to leave it out.
 pub(super) fn command(here: &Coordinates) -> String {
     let options = pairs(here).into_iter().map(|(name, value)| {
         let option = format!("--{name}={value}");
@@ -88,21 +108,30 @@ pub(super) fn command(here: &Coordinates) -> String {
     std::iter::once("mysql".to_owned()).chain(options).collect()
 }
 
-/// <https://github.com/go-sql-driver/mysql#dsn-data-source-name>
+/// <https://github.com/go-sql-driver/mysql#dsn-data-source-name>. No authority has a place in it.
 pub(super) fn go(here: &Coordinates) -> String {
     let (user, database) = (&here.user, escaped(&here.database));
     match (&here.endpoint).into() {
         Way::Port(address) => {
-            format!("{user}@tcp({address})/{database}?tls=false&allowNativePasswords=true")
+            let tls = match here.authority {
+                Some(_) => "skip-verify",
+                None => "false",
+            };
+            format!("{user}@tcp({address})/{database}?tls={tls}&allowNativePasswords=true")
         }
         Way::File(file) => format!("{user}@unix({})/{database}", file.display()),
     }
 }
 
-/// <https://dev.mysql.com/doc/connector-j/en/connector-j-reference-jdbc-url-format.html>
+/// <https://dev.mysql.com/doc/connector-j/en/connector-j-reference-jdbc-url-format.html>. It verifies with Java's own key
+/// stores only.
 pub(super) fn jdbc(here: &Coordinates, address: SocketAddr) -> String {
     let (user, database) = (escaped(&here.user), escaped(&here.database));
-    format!("jdbc:mysql://{address}/{database}?user={user}&sslMode=DISABLED")
+    let mode = match here.authority {
+        Some(_) => "REQUIRED",
+        None => "DISABLED",
+    };
+    format!("jdbc:mysql://{address}/{database}?user={user}&sslMode={mode}")
 }
 
 /// What `mysql` itself reads, and the names that programs in containers are used to:
@@ -170,6 +199,30 @@ mod tests {
                 ("MYSQL_DATABASE", "payments".into()),
             ]
         );
+    }
+
+    #[test]
+    fn a_tunnel_with_tls_is_verified_where_that_can_be_said() {
+        let tls = Coordinates {
+            authority: Some("/home/ada/local state/authority.pem".into()),
+            ..port(Protocol::MySql)
+        };
+        let file = "%2Fhome%2Fada%2Flocal%20state%2Fauthority.pem";
+        let url = "ada%40acme.example@127.0.0.1:15432/payments";
+        assert_eq!(
+            tls.uri(),
+            format!("mysql://{url}?ssl-mode=VERIFY_IDENTITY&ssl-ca={file}")
+        );
+        assert_eq!(
+            tls.sqlalchemy(),
+            format!("mysql+pymysql://{url}?ssl_ca={file}")
+        );
+        let ca = "ssl-ca='/home/ada/local state/authority.pem'";
+        assert!(tls.keywords().ends_with(ca), "{}", tls.keywords());
+        let ca = "'--ssl-ca=/home/ada/local state/authority.pem'";
+        assert!(tls.command().ends_with(ca), "{}", tls.command());
+        assert!(tls.jdbc().unwrap().ends_with("&sslMode=REQUIRED"));
+        assert!(tls.go().contains("?tls=skip-verify&"), "{}", tls.go());
     }
 
     #[test]
