@@ -51,6 +51,8 @@ impl Server {
             .args(["--no-defaults", "--auth-root-authentication-method=normal"])
             .arg("--skip-test-db")
             .arg(format!("--datadir={}", data.display()))
+            // What others have in a directory that is shared, a server removes when it starts.
+            .arg(format!("--tmpdir={}", dir.path().display()))
             .args(&user)
             .output()
             .unwrap();
@@ -58,6 +60,7 @@ impl Server {
         let child = Command::new(daemon)
             .args(["--no-defaults", "--skip-networking", "--skip-log-bin"])
             .arg(format!("--datadir={}", data.display()))
+            .arg(format!("--tmpdir={}", dir.path().display()))
             .arg(format!("--socket={}", socket.display()))
             .arg("--innodb-buffer-pool-size=8M")
             .args(&user)

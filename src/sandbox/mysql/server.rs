@@ -98,24 +98,22 @@ impl MySql {
             let home = Home::new(account()?)?;
             self.home.get_or_init(|| home)
         };
-        let data = install(installation, home, place).await?;
         let file = |name: &str| home.path().join(format!("{name}-{place}"));
+        let (data, temporary) = (file("data"), file("tmp"));
         let (log, socket, init) = (file("log"), file("sock"), file("init"));
         std::fs::write(&init, init_file(instance, &self.password))
+            .and_then(|()| std::fs::create_dir_all(&temporary))
             .and_then(|()| home.give(&init))
+            .and_then(|()| home.give(&temporary))
             .or_fail(ErrorKind::CannotCreate, || {
-                format!("cannot write `{}`", init.display())
+                format!("cannot prepare `{}` for MariaDB", home.path().display())
             })?;
-        let option = |name: &str, path: &Path| {
-            let mut option = OsString::from(name);
-            option.push(path);
-            option
-        };
+        install(installation, home, &data, &temporary).await?;
         let paths = [
             option("--datadir=", &data),
             option("--socket=", &socket),
             option("--pid-file=", &file("pid")),
-            option("--tmpdir=", home.path()),
+            option("--tmpdir=", &temporary),
             option("--init-file=", &init),
         ];
         let mut server = vec![
@@ -143,22 +141,33 @@ impl MySql {
 }
 
 /// Makes the system tables, which takes 1.5 s.
-async fn install(installation: &Installation, home: &Home, place: usize) -> Result<PathBuf> {
-    let data = home.path().join(format!("data-{place}"));
+///
+/// It has a `temporary` directory of its own, as every server must: one that starts removes what it takes for leftovers
+/// there, and so what another one, the machine's perhaps, is working on.
+async fn install(
+    installation: &Installation,
+    home: &Home,
+    data: &Path,
+    temporary: &Path,
+) -> Result<()> {
     // Left behind by a start that failed.
-    let _ = std::fs::remove_dir_all(&data);
-    let mut datadir = OsString::from("--datadir=");
-    datadir.push(&data);
+    let _ = std::fs::remove_dir_all(data);
     let mut install_db = command(home, &installation.install_db);
     install_db
         .env("PATH", "/usr/bin:/bin:/usr/sbin:/sbin")
         .arg("--no-defaults")
-        .arg(datadir)
+        .args([option("--datadir=", data), option("--tmpdir=", temporary)])
         .args(["--auth-root-authentication-method=normal", "--skip-test-db"])
         .args(["--skip-name-resolve", "--innodb-flush-method=nosync"]);
     let failed = "cannot make a MariaDB data directory for the sandbox";
-    complete(&mut install_db, "mariadb-install-db", failed).await?;
-    Ok(data)
+    complete(&mut install_db, "mariadb-install-db", failed).await
+}
+
+/// `name` ends with `=`.
+fn option(name: &str, path: &Path) -> OsString {
+    let mut option = OsString::from(name);
+    option.push(path);
+    option
 }
 
 /// Whether it greets: a packet of protocol version 10.

@@ -72,6 +72,8 @@ impl TestServer {
             let mut command = Command::new(program);
             command
                 .args(["--no-defaults", &format!("--datadir={}", path("data"))])
+                // What others have in a directory that is shared, a server removes when it starts.
+                .arg(format!("--tmpdir={}", dir.path().display()))
                 .current_dir("/")
                 .env_clear()
                 .env("PATH", "/usr/bin:/bin:/usr/sbin:/sbin")
