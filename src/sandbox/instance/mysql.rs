@@ -286,6 +286,8 @@ mod tests {
         assert!(read_answer(&mut &b"CSQLMDEX\0\x01\0\0"[..]).await.is_err());
     }
 
+    const MDX_REQUEST: &[u8] = b"CSQLMDEX\0\0\0\x02\x10\x03";
+
     /// With it the connection would be lost: whoever has greeted says nothing before the client has answered.
     #[tokio::test]
     async fn nothing_comes_between_the_greeting_and_the_log_ins_end() {
@@ -300,7 +302,7 @@ mod tests {
             b"ijklmnopqrst\0",
         ]
         .concat();
-        let greeted = [packet(0, &greeting).await, packet(2, &[0; 7]).await].concat();
+        let greeting = packet(0, &greeting).await;
         let door = Secret::from("of the door's own".to_owned());
         let tokens = Tokens::default();
         let visit = Visit {
@@ -310,27 +312,42 @@ mod tests {
             now: Clock::system().now(),
             password: &door,
         };
+        let asked = packet(2, &ask_native_password(nonce)).await;
         for (password, welcome) in [(BUILT_IN_PASSWORD, true), ("guess", false)] {
-            let mut body = 0x8200_u32.to_le_bytes().to_vec();
-            body.extend([0; 28]);
-            body.extend(b"app\0\x14");
-            body.extend(proof(password, nonce));
-            let mut answer = b"CSQLMDEX\0\0\0\x02\x10\x03".to_vec();
-            answer.extend(packet(1, &body).await);
-            let mut client = recorded(answer);
-            let mut server = recorded(greeted.clone());
-            let welcomed = visit.welcome(&mut client, &mut server).await.unwrap();
-            assert_eq!(welcomed, welcome);
-            let heard = client.into_inner().1;
-            let told = server.into_inner().1;
-            if welcome {
-                assert_eq!(heard, greeted);
-                let told = Response::parse(&told[4..]).unwrap();
-                let mine = proof(door.expose(), nonce);
-                assert_eq!(told.native_proof(), Some(&mine[..]));
-            } else {
-                assert!(heard.starts_with(&greeted[..4 + greeting.len()]));
-                assert_eq!(told, b"", "the server hears nothing of them");
+            let shown = proof(password, nonce);
+            // Capabilities: 4.1, a password with its length, and in the second case the name of another method.
+            let at_once = [
+                &0x8200_u32.to_le_bytes()[..],
+                &[0; 28],
+                b"app\0\x14",
+                &shown,
+            ]
+            .concat();
+            let bits = 0x0008_8200_u32.to_le_bytes();
+            let other = [&bits[..], &[0; 28], b"app\0\0caching_sha2_password\0"].concat();
+            let when_asked = [packet(1, &other).await, packet(3, &shown).await].concat();
+            for (said, question) in [
+                (packet(1, &at_once).await, &b""[..]),
+                (when_asked, &asked[..]),
+            ] {
+                let mut client = recorded([MDX_REQUEST, &said].concat());
+                let mut server = recorded([&greeting[..], &packet(2, &[0; 7]).await].concat());
+                let welcomed = visit.welcome(&mut client, &mut server).await.unwrap();
+                assert_eq!(welcomed, welcome);
+                let heard = client.into_inner().1;
+                let told = server.into_inner().1;
+                let so_far = [&greeting[..], question].concat();
+                let verdict = heard.strip_prefix(&so_far[..]).unwrap();
+                assert_eq!(verdict[3], if question.is_empty() { 2 } else { 4 });
+                if welcome {
+                    assert_eq!(verdict[4..], [0; 7]);
+                    let told = Response::parse(&told[4..]).unwrap();
+                    let mine = proof(door.expose(), nonce);
+                    assert_eq!(told.native_proof(), Some(&mine[..]));
+                } else {
+                    assert_eq!(verdict[4], 0xff);
+                    assert_eq!(told, b"", "the server hears nothing of them");
+                }
             }
         }
     }
