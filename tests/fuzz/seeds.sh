@@ -21,6 +21,8 @@ fixed='\x00\x00\x00\x01\x2d\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\
 seed mysql_startup response "r\x08\x82\x38\x00${fixed}root\x00\x02abpayments\x00mysql_native_password\x00\x12\x0cprogram_name\x04exec"
 seed mysql_startup ada "r\x08\x82\x38\x00${fixed}ada\x00\x02ab\x00\x00\x00"
 seed mysql_startup old "r\x08\x02\x00\x00${fixed}root\x00ab\x00payments"
+# `t`: one that came over TLS, and says so.
+seed mysql_startup tls "t\x08\x8a\x38\x00${fixed}root\x00\x02abpayments\x00mysql_native_password\x00\x12\x0cprogram_name\x04exec"
 # Two packets, cut in the middle of the first's length.
 seed mysql_startup packets 'p\x01\x01\x03\x00\x00\x00abc\x01\x00\x00\x01\xffrest'
 
