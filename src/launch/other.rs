@@ -1,6 +1,7 @@
 //! What any other program is told: in its arguments, wherever these have a template.
 
 use std::ffi::OsString;
+use std::path::Path;
 
 use super::Login;
 use super::coordinates::{self, host_and_port};
@@ -11,14 +12,24 @@ pub fn url(protocol: Protocol, login: &Login, endpoint: &Endpoint) -> String {
     coordinates::uri(protocol, &login.user, &login.database, endpoint)
 }
 
-/// `usql` takes a URL. For PostgreSQL on a socket its drivers read the rest from libpq's environment, because the URL's
-/// `host` is not what they listen to.
+/// `usql` takes a URL, and on a socket one of its own: <https://github.com/xo/dburl#dsn-building>. A path without
+/// `+unix` is the socket's directory to it, and it does not know the parameters `host` and `socket`.
 pub(super) fn usql_url(protocol: Protocol, login: &Login, endpoint: &Endpoint) -> String {
+    let path = |path: &Path| {
+        let text = path.to_string_lossy();
+        let parts: Vec<String> = text.split('/').map(escaped).collect();
+        parts.join("/")
+    };
+    let (user, database) = (escaped(&login.user), escaped(&login.database));
     match (protocol, endpoint) {
-        (Protocol::Postgres, Endpoint::Unix { .. }) => {
-            format!("postgres:///{}?sslmode=disable", escaped(&login.database))
+        (_, Endpoint::Tcp(_)) => url(protocol, login, endpoint),
+        (_, Endpoint::Unix { dir, port }) => {
+            let dir = path(dir);
+            format!("postgres+unix://{user}@{dir}:{port}/{database}?sslmode=disable")
         }
-        _ => url(protocol, login, endpoint),
+        (_, Endpoint::SocketFile(file)) => {
+            format!("mysql+unix://{user}@{}/{database}", path(file))
+        }
     }
 }
 
@@ -123,7 +134,12 @@ mod tests {
         }
         assert_eq!(
             usql_url(Protocol::Postgres, &ada(), &socket()),
-            "postgres:///payments?sslmode=disable"
+            "postgres+unix://ada%40acme.example@/run/user/1000/bsql/7-abcDEF:5432/payments?sslmode=disable"
+        );
+        let file = Endpoint::SocketFile("/run/ada's/mysql.sock".into());
+        assert_eq!(
+            usql_url(Protocol::MySql, &ada(), &file),
+            "mysql+unix://ada%40acme.example@/run/ada%27s/mysql.sock/payments"
         );
         assert_eq!(
             usql_url(Protocol::MySql, &ada(), &tcp),

@@ -27,7 +27,7 @@ impl From<&Endpoint> for Way {
     }
 }
 
-/// As most drivers take it. The file of a socket has no place in a URI; `socket` is what mysql2, mycli and usql read.
+/// As most drivers take it. The file of a socket has no place in a URI; `socket` is what mycli and Ruby's mysql2 read.
 pub(super) fn uri(user: &str, database: &str, endpoint: &Endpoint) -> String {
     url("mysql", "socket", user, database, endpoint)
 }
