@@ -1,6 +1,7 @@
 //! Opens one tunnel: everything up to the moment at which it is proven and listens.
 
 use std::net::TcpListener;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use jiff::SignedDuration;
@@ -46,6 +47,8 @@ const LONGEST_WAIT: Duration = Duration::from_secs(30);
 /// For another process to open the tunnel that it has claimed. It may be asking somebody to sign in.
 const STARTING: Duration = Duration::from_secs(20);
 const POLL: Duration = Duration::from_millis(100);
+/// Of a port that was free a moment ago.
+const RETRIES: u32 = 3;
 /// Strangers wait to be recorded; when more come, they are only counted.
 const STRANGERS: usize = 8;
 
@@ -126,17 +129,16 @@ async fn try_to_open(
     reached.prove(app, ui).await?;
     // It may be open for hours: then no connection waits for a new certificate.
     reached.dialer.refresh_ahead();
-    let (place, notice) = place(spec, options, &reached, &key, app)?;
+    let Listening {
+        tunnel,
+        authority,
+        notice,
+    } = listen(spec, options, &reached, &key, app)?;
     if let Some(log) = log {
         Remembered::new(&app.paths().state).remember_log(&key, &reached.target.name, log)?;
     }
-    let local_tls = options
-        .local_tls
-        .then(|| local_tls(&place, app))
-        .transpose()?;
     let (to, strangers) = mpsc::channel(STRANGERS);
-    let tunnel = reached
-        .tunnel(&place, local_tls.clone())?
+    let tunnel = tunnel
         .at_most(options.max_connections.into())
         .telling_of_strangers(to);
     let entry = app.audit().begin(access.clone())?;
@@ -163,7 +165,7 @@ async fn try_to_open(
             .and_then(|ttl| since.checked_add(ttl).ok()),
         log: log.map(std::path::Path::to_owned),
         traffic: Reading::default(),
-        authority: local_tls.map(|tls| tls.authority().to_owned()),
+        authority,
         via: reached.via.to_string(),
         straight: reached.straight.to_string(),
     };
@@ -286,6 +288,48 @@ pub(super) fn require_alike(
             report.pid
         ))
         .hint(format!("bsql stop {}", report.name)))
+}
+
+/// A tunnel that can be dialled.
+struct Listening {
+    tunnel: Tunnel<InstanceDialer>,
+    /// The file with the authority that vouches for it, if it speaks TLS.
+    authority: Option<PathBuf>,
+    /// What the person should know of where it is.
+    notice: Option<String>,
+}
+
+/// Whoever asked for no port in particular gets another one where a program, maybe somebody else's bsql, was faster.
+fn listen(
+    spec: &Spec,
+    options: &TunnelOptions,
+    reached: &Reached,
+    key: &str,
+    app: &App,
+) -> Result<Listening> {
+    let mut tries = 0;
+    loop {
+        let (place, notice) = place(spec, options, reached, key, app)?;
+        let tls = options
+            .local_tls
+            .then(|| local_tls(&place, app))
+            .transpose()?;
+        let authority = tls.as_ref().map(|tls| tls.authority().to_owned());
+        let own_port = spec.place == Asked::Own && matches!(place, Place::Tcp(_));
+        match reached.tunnel(&place, tls) {
+            Err(error) if own_port && tries < RETRIES => {
+                tracing::info!(%error, "somebody was faster");
+                tries += 1;
+            }
+            listening => {
+                return Ok(Listening {
+                    tunnel: listening?,
+                    authority,
+                    notice,
+                });
+            }
+        }
+    }
 }
 
 /// Where to listen, and what the person should know of it.
