@@ -36,7 +36,8 @@ fuzz() { # TARGET
     printf '%-20s %s\n' "$1" "$(tail -n 1 "$log"), $(ls "$corpus/$1" | wc -l) inputs kept"
   else
     printf '%s FAILED: %s\n' "$1" "$log"
-    grep -v -e '^#' -e '^INFO' "$log" | head -n 40
+    grep -a -A 5 -e panicked -e '^==.*ERROR' "$log" | head -n 30
+    grep -a 'Test unit written' "$log"
     return 1
   fi
 }

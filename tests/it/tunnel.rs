@@ -603,6 +603,42 @@ fn it_outlives_its_tokens_and_a_sign_out() {
     assert_eq!(ask(&psql, &dsn, "select 4"), "4");
 }
 
+/// As when a lid is closed: the wall clock goes on, the process does not.
+#[test]
+fn whoever_comes_while_it_sleeps_longer_than_its_certificate_is_served_when_it_wakes() {
+    let Some(psql) = psql() else {
+        eprintln!("skipped: this machine has no psql");
+        return;
+    };
+    let env = TestEnv::in_world(World::own()).sign_in("ada");
+    env.world().break_with(bsql::sandbox::faults::Faults {
+        certificate_life_seconds: Some(8),
+        ..Default::default()
+    });
+    let tunnel = env
+        .spawn(&["-vv", "tunnel", "payments-staging", "--socket"])
+        .until("ready");
+    let dsn = format!(
+        "host={} dbname=payments",
+        env.file("run/payments-staging").display()
+    );
+    assert_eq!(ask(&psql, &dsn, "select 1"), "1");
+    tunnel.signal(Signal::STOP);
+    let asking = std::thread::spawn(move || ask(&psql, &dsn, "select 2"));
+    std::thread::sleep(std::time::Duration::from_secs(9));
+    assert!(!asking.is_finished());
+    tunnel.signal(Signal::CONT);
+    assert_eq!(asking.join().unwrap(), "2");
+    tunnel.signal(Signal::INT);
+    let run = tunnel.finish();
+    let asleep = run.stderr.matches(":generateEphemeralCert").count();
+    assert!(asleep >= 2, "{run}");
+    assert!(
+        !run.stderr.contains("trying once more"),
+        "the old one is not even tried: {run}"
+    );
+}
+
 fn kill(pid: u64) {
     let pid = rustix::process::Pid::from_raw(i32::try_from(pid).unwrap()).unwrap();
     rustix::process::kill_process(pid, Signal::KILL).unwrap();
