@@ -95,7 +95,7 @@ impl Visit<'_> {
         nonce: &[u8; NONCE],
     ) -> io::Result<Option<u8>> {
         let user = &response.user;
-        let (last, is_right) = match judge(self.instance, self.login, user, self.now) {
+        let (last, shown, is_right) = match judge(self.instance, self.login, user, self.now) {
             Verdict::Welcome => return Ok(Some(number)),
             Verdict::Refuse(refusal) => {
                 refuse(client, number, &refusal).await?;
@@ -106,25 +106,25 @@ impl Visit<'_> {
                     return Ok(None);
                 };
                 let is_right = is_token_of(&user, self.instance, self.tokens, &said.body);
-                (said.number, is_right)
+                (said.number, said.body.len() > 1, is_right)
             }
             Verdict::AskPassword(password) => {
                 let expected = proof(password, nonce);
                 if let Some(shown) = response.native_proof() {
-                    (number, shown == expected)
+                    (number, !shown.is_empty(), shown == expected)
                 } else {
                     let question = ask_native_password(nonce);
                     let Some(said) = ask(client, number, question).await? else {
                         return Ok(None);
                     };
-                    (said.number, said.body == expected)
+                    (said.number, !said.body.is_empty(), said.body == expected)
                 }
             }
         };
         if is_right {
             return Ok(Some(last));
         }
-        refuse(client, last, &access_denied(user)).await?;
+        refuse(client, last, &access_denied(user, shown)).await?;
         Ok(None)
     }
 }
@@ -194,7 +194,7 @@ fn judge(instance: &Instance, login: Option<&Grant>, user: &str, now: Timestamp)
         )),
         (Some(iam), None) => Verdict::AskToken(iam),
         (None, None) if user == BUILT_IN_USER => Verdict::AskPassword(BUILT_IN_PASSWORD),
-        (None, None) => Verdict::Refuse(access_denied(user)),
+        (None, None) => Verdict::Refuse(access_denied(user, true)),
     }
 }
 
@@ -204,9 +204,12 @@ fn is_token_of(user: &DatabaseUser, instance: &Instance, tokens: &Tokens, passwo
     std::str::from_utf8(token).is_ok_and(|token| is_login_token(instance, user, tokens, token))
 }
 
-fn access_denied(user: &str) -> Refusal {
-    let message =
-        format!("Access denied for user '{user}'@'cloudsqlproxy~127.0.0.1' (using password: YES)");
+/// `shown`: the client has tried a password.
+fn access_denied(user: &str, shown: bool) -> Refusal {
+    let using = if shown { "YES" } else { "NO" };
+    let message = format!(
+        "Access denied for user '{user}'@'cloudsqlproxy~127.0.0.1' (using password: {using})"
+    );
     Refusal::new(1045, "28000", message)
 }
 
@@ -263,7 +266,7 @@ mod tests {
         assert!(matches!(verdict, Verdict::AskToken(user) if user.name == "ada"));
         let asked = Verdict::AskPassword(BUILT_IN_PASSWORD);
         assert_eq!(judge(storefront, None, "app", now), asked);
-        let refused = Verdict::Refuse(access_denied("root"));
+        let refused = Verdict::Refuse(access_denied("root", true));
         assert_eq!(judge(storefront, None, "root", now), refused);
     }
 
@@ -345,7 +348,8 @@ mod tests {
                     let mine = proof(door.expose(), nonce);
                     assert_eq!(told.native_proof(), Some(&mine[..]));
                 } else {
-                    assert_eq!(verdict[4], 0xff);
+                    let said = String::from_utf8_lossy(&verdict[4..]);
+                    assert!(said.ends_with("(using password: YES)"), "{said}");
                     assert_eq!(told, b"", "the server hears nothing of them");
                 }
             }
