@@ -73,6 +73,112 @@ fn another_user_is_turned_away_and_that_is_recorded() {
     assert!(list.stdout.contains("exit 0, 1 refused"), "{list}");
 }
 
+/// Says the first words of every protocol to a port or to a socket's file, and prints what comes of it.
+#[cfg(target_os = "linux")]
+const KNOCK: &str = r#"
+use IO::Socket::INET;
+use IO::Socket::UNIX;
+my ($place, $words) = @ARGV;
+my $door = $place =~ m{^/} ? IO::Socket::UNIX->new(Peer => $place) : IO::Socket::INET->new($place);
+die "no connection: $!\n" unless $door;
+$door->syswrite(pack "H*", $words);
+$door->sysread(my $answer, 1024);
+print unpack "H*", $answer // "";
+"#;
+
+/// A tunnel of each engine, at a port and at a socket that somebody has opened to everybody: its file's permissions are not
+/// all that there is. Needs root, to become somebody else.
+#[cfg(target_os = "linux")]
+#[test]
+fn strangers_get_nothing_out_of_any_engine() {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    if !rustix::process::geteuid().is_root() {
+        eprintln!("skipped: needs root, to dial in as somebody else");
+        return;
+    }
+    let everybody = |file: &std::path::Path| {
+        std::fs::set_permissions(file, std::fs::Permissions::from_mode(0o777)).unwrap();
+    };
+    let apart = Command::new("unshare").args(["-n", "true"]).status();
+    let has_namespaces = apart.is_ok_and(|apart| apart.success());
+    let env = TestEnv::signed_in("ada");
+    let _background = Background(&env);
+    // Where the other user can go.
+    let dir = tempfile::tempdir().unwrap();
+    everybody(dir.path());
+    // A request for TLS, nothing because the server begins, and a PRELOGIN.
+    let (postgres, mysql, sql_server) = ("0000000804d2162f", "", "120100090000010000ff");
+    let mut engines = vec![("payments-staging", postgres, &[][..], true)];
+    if crate::support::mariadb::is_installed() {
+        engines.push(("storefront-staging", mysql, &[], true));
+    }
+    // Its clients have no sockets.
+    engines.push(("warehouse-staging", sql_server, &["-u", "app"], false));
+    for (name, words, more, has_sockets) in engines {
+        let file = if words == mysql {
+            "door.sock"
+        } else {
+            ".s.PGSQL.5432"
+        };
+        let socket = dir.path().join(name).join(file);
+        let mut places = vec![name.to_owned()];
+        if has_sockets {
+            places.push(format!("{name}={}", socket.display()));
+        }
+        for place in places {
+            let tunnel = [&["tunnel", "-d", &place], more].concat();
+            env.bsql(&tunnel).succeeds();
+            let door = if place == name {
+                format!("127.0.0.1:{}", port(&open(&env)[0]))
+            } else {
+                everybody(&dir.path().join(name));
+                everybody(&socket);
+                socket.display().to_string()
+            };
+            let knock = |as_whom: &[&str]| {
+                let perl = ["perl", "-e", KNOCK, &door, words];
+                let command = [as_whom, &perl].concat();
+                let mut knock = Command::new(command[0]);
+                knock.args(&command[1..]).current_dir("/");
+                let output = knock.output().unwrap();
+                String::from_utf8(output.stdout).unwrap()
+            };
+            assert_ne!(knock(&[]), "", "we are let in at {place}");
+            let nobody = [
+                "setpriv",
+                "--reuid=65534",
+                "--regid=65534",
+                "--clear-groups",
+            ];
+            assert_eq!(knock(&nobody), "", "{place}");
+            // From a container there is no way to the port, and the socket's file may have been mounted.
+            let contained = [&["unshare", "-n"], &nobody[..]].concat();
+            assert_eq!(knock(&contained), "", "{place}");
+            let turned_away = if place == name || !has_namespaces {
+                1
+            } else {
+                2
+            };
+            wait_until(|| open(&env)[0]["connections"]["refused"] == turned_away);
+            assert_eq!(open(&env)[0]["connections"]["served"], 1, "{place}");
+            env.bsql(&["stop", "--all"]).succeeds();
+            let list = env.bsql(&["audit", "list", "-o", "json"]).succeeds().json();
+            let records = list["records"].as_array().unwrap();
+            let end = records.iter().rfind(|record| record["event"] == "end");
+            assert_eq!(end.unwrap()["refused"], turned_away, "{place}");
+            let refusals = records.iter().filter(|record| {
+                record["event"] == "refused"
+                    && record["entity"] == format!("resource:default/{name}")
+                    && record["message"]
+                        .as_str()
+                        .is_some_and(|message| message.starts_with("turned away user 65534"))
+            });
+            assert!(refusals.count() >= turned_away, "{place}: {records:#?}");
+        }
+    }
+}
+
 /// Needs root, to make a network namespace. A container has its own 127.0.0.1.
 #[cfg(target_os = "linux")]
 #[test]
