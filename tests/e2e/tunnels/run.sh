@@ -49,10 +49,12 @@ same "$("$BSQL" ps -o name)" ledger-staging
 "$BSQL" exec payments-staging ledger-staging -- sh -c 'pg_dump --schema-only "$LEDGER_STAGING_DATABASE_URL" | grep -q "CREATE TABLE" && psql -XAtc "select 1"'
 "$BSQL" stop --all
 "$venv/bin/python" "$here/at_terminal.py" "$BSQL"
-if command -v jq >/dev/null; then
-  SHELL=/bin/bash PATH="$(dirname "$BSQL"):$PATH" "$venv/bin/python" "$here/documented.py" "$here/../../../docs/scripting.md"
+documented() { HOME=$dir SHELL=/bin/bash PATH="$(dirname "$BSQL"):$PATH" "$venv/bin/python" "$here/documented.py" "$@"; }
+if command -v jq && command -v fish && command -v zsh; then
+  documented "$here/../../../README.md" "In scripts and other programs"
+  documented "$here/../../../docs/scripting.md"
 else
-  echo "passed over: the documented commands need jq"
+  echo "passed over: the documented commands need jq, fish and zsh"
 fi
 "$BSQL" stop --all
 [ -z "$(find "$dir/run" -type s)" ] || fail "a socket was left: $(find "$dir/run")"
