@@ -43,14 +43,22 @@ java Application "${urls[@]}"
 postgres
 if [ -n "$mysql" ]; then
   mysql
-  # Its URLs have no way to name a socket.
   node "$drivers/node/main.mjs" "$(dsn "$mysql")"
 fi
 "$BSQL" stop --all
 
 "$BSQL" tunnel -d --wait --socket "${databases[@]}"
 postgres
-[ -z "$mysql" ] || mysql
+if [ -n "$mysql" ]; then
+  mysql
+  # Its own word for it.
+  node "$drivers/node/main.mjs" "$(dsn "$mysql" | sed 's/?socket=/?socketPath=/')"
+fi
+"$BSQL" stop --all
+
+# A tunnel by another way is no other tunnel to them.
+"$BSQL" tunnel -d --wait --via data-api payments-staging
+java Application "$(dsn payments-staging --format jdbc)"
 "$BSQL" stop --all
 
 # A guard rail, in the words of the driver.
