@@ -1,4 +1,4 @@
-"""Time to the first row at 50 ms of round trip: `bsql query`, cold and warm, and cloud-sql-proxy with psql. See run.sh.
+"""Time to the first row at 50 ms of round trip: `bsql query`, cold and warm, and cloud-sql-proxy with psql.
 
 A relay delays what comes through it by 25 ms each way, and a new connection by a round trip, as TCP's own opening takes.
 It stands in front of Google's APIs, Backstage and the instance. The identity provider is not asked: there is a session.
@@ -8,9 +8,7 @@ import asyncio
 import json
 import os
 import shutil
-import statistics
 import subprocess
-import sys
 import tempfile
 import threading
 import time
@@ -19,12 +17,12 @@ import urllib.request
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from contenders import INSTANCE, NAME
+from figures import BSQL, PROXY
 from google import ENDPOINTS, token
 
-INSTANCE = "acme-staging:europe-west1:payments"
 ONE_WAY = 0.025
 ROUND_TRIP = 2 * ONE_WAY
-ROUNDS = int(sys.argv[1])
 CONFIG = Path(os.environ["BSQL_CONFIG"])
 PROFILE = tomllib.loads(CONFIG.read_text())["profiles"]["sandbox"]
 
@@ -113,55 +111,49 @@ def first_row(command, env):
     return at
 
 
-def main():
-    with tempfile.TemporaryDirectory() as name:
-        dir = Path(name)
-        subprocess.run([os.environ["BSQL"], "login", "--no-browser", "--flow", "device"], check=True, stderr=subprocess.DEVNULL)
-        threading.Thread(target=Relay.loop.run_forever, daemon=True).start()
-        config, endpoints = delayed_config(dir)
-        port = endpoints["instance_port"]
-        access_token = token("sqlservice.admin")
-        address = instance_address(access_token)
-        Relay(address, port, (address.replace("127.0.", "127.9.", 1), port))
-        signed_in = dir / "signed-in"
-        shutil.copytree(os.environ["BSQL_STATE_DIR"], signed_in)
-        warm_env = os.environ | {"BSQL_CONFIG": str(config)}
+def measure(figures, rounds, dir):
+    threading.Thread(target=Relay.loop.run_forever, daemon=True).start()
+    config, endpoints = delayed_config(dir)
+    port = endpoints["instance_port"]
+    access_token = token("sqlservice.admin")
+    address = instance_address(access_token)
+    Relay(address, port, (address.replace("127.0.", "127.9.", 1), port))
+    signed_in = dir / "signed-in"
+    shutil.copytree(os.environ["BSQL_STATE_DIR"], signed_in)
+    warm_env = os.environ | {"BSQL_CONFIG": str(config)}
 
-        def query(env):
-            began = time.monotonic()
-            return first_row([os.environ["BSQL"], "query", "payments-staging", "-o", "csv", "select 1"], env) - began
+    def query(env):
+        began = time.monotonic()
+        return first_row([os.environ["BSQL"], "query", NAME, "-o", "csv", "select 1"], env) - began
 
-        def clean():
-            """Neither catalog nor certificate nor key, but the session."""
-            state, cache = Path(tempfile.mkdtemp(dir=dir)) / "state", tempfile.mkdtemp(dir=dir)
-            shutil.copytree(signed_in, state)
-            return warm_env | {"BSQL_STATE_DIR": str(state), "BSQL_CACHE_DIR": cache}
+    def clean():
+        """Neither catalog nor certificate, but the session, with the key that was made while it was begun."""
+        state, cache = Path(tempfile.mkdtemp(dir=dir)) / "state", tempfile.mkdtemp(dir=dir)
+        shutil.copytree(signed_in, state)
+        return warm_env | {"BSQL_STATE_DIR": str(state), "BSQL_CACHE_DIR": cache}
 
-        def proxy_and_psql():
-            sockets, began = tempfile.mkdtemp(dir=dir), time.monotonic()
-            flags = ["--sqladmin-api-endpoint", endpoints["sql_admin"], "--token", access_token, "--quiet"]
-            proxy = subprocess.Popen([os.environ["PROXY"], *flags, "--unix-socket", sockets, INSTANCE], stdout=subprocess.DEVNULL)
-            host = f"{sockets}/{INSTANCE}"
-            while not Path(f"{host}/.s.PGSQL.5432").exists():
-                time.sleep(0.002)
-            env = os.environ | {"PGHOST": host, "PGPORT": "5432", "PGUSER": "app", "PGDATABASE": "payments", "PGPASSWORD": "sbx-secret-app-password"}
-            at = first_row(["psql", "-XAtqc", "select 1"], env)
-            proxy.terminate()
-            proxy.wait()
-            return at - began
+    def proxy_and_psql():
+        sockets, began = tempfile.mkdtemp(dir=dir), time.monotonic()
+        flags = ["--sqladmin-api-endpoint", endpoints["sql_admin"], "--token", access_token, "--quiet"]
+        proxy = subprocess.Popen([os.environ["PROXY"], *flags, "--unix-socket", sockets, INSTANCE], stdout=subprocess.DEVNULL)
+        host = f"{sockets}/{INSTANCE}"
+        while not Path(f"{host}/.s.PGSQL.5432").exists():
+            time.sleep(0.002)
+        env = os.environ | {"PGHOST": host, "PGPORT": "5432", "PGUSER": "app", "PGDATABASE": "payments", "PGPASSWORD": "sbx-secret-app-password"}
+        at = first_row(["psql", "-XAtqc", "select 1"], env)
+        proxy.terminate()
+        proxy.wait()
+        return at - began
 
-        query(warm_env)
-        found = {}
-        for _ in range(ROUNDS):
-            cold_env = clean()
-            for what, run in (("warm", lambda: query(warm_env)), ("cold", lambda: query(cold_env)), ("proxy", proxy_and_psql)):
-                before = Relay.connections
-                found.setdefault(what, []).append(run())
-                assert Relay.connections > before, f"{what}: nothing went through a relay"
-    median = {what: statistics.median(values) for what, values in found.items()}
-    trips = median["warm"] / ROUND_TRIP
-    print(f"warm bsql query: {median['warm'] * 1000:.0f} ms, {trips:.1f} round trips of {ROUND_TRIP * 1000:.0f} ms")
-    print(f"cold bsql query: {median['cold'] * 1000:.0f} ms; proxy start and psql: {median['proxy'] * 1000:.0f} ms; ratio {median['cold'] / median['proxy']:.2f}")
-
-
-main()
+    warm, cold = "first row, warm, ms", "first row, cold, ms"
+    query(warm_env)
+    for _ in range(rounds):
+        cold_env = clean()
+        before = Relay.connections
+        ours = {warm: query(warm_env), cold: query(cold_env)}
+        theirs = proxy_and_psql()
+        assert Relay.connections >= before + 3, "something did not go through a relay"
+        for what, target in ((warm, ""), (cold, "≤ 0.6")):
+            figures.note(BSQL, what, ours[what] * 1000, target)
+            figures.note(PROXY, what, theirs * 1000)
+        figures.note(BSQL, f"first row, warm, round trips of {ROUND_TRIP * 1000:.0f} ms", ours[warm] / ROUND_TRIP, "≤ 4")
