@@ -89,7 +89,7 @@ fn the_readme_names_commands_that_exist() {
         env.bsql(&[first, "--help"]).succeeds();
     }
     for command in [
-        "cargo run --release --features embedded-postgres -- sandbox demo",
+        "cargo run --features embedded-postgres -- sandbox demo",
         "cargo test --features embedded-postgres",
     ] {
         assert!(readme.contains(command), "{command}");
