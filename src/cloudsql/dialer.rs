@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use rustls::{AlertDescription, CertificateError, OtherError};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
@@ -207,6 +207,11 @@ impl<C: CredentialSource> Dialer<C> {
         source.admin.locate(&token, &source.instance()).await
     }
 
+    /// Whether a connection that nobody uses costs nobody anything: sessions of the SQL Data service are counted.
+    pub fn is_free(&self) -> bool {
+        self.via != Via::DataApi
+    }
+
     /// Whether the instance has refused a certificate since the last dial. The next dial gets a new one, so that it is
     /// worth trying once more.
     pub fn was_refused(&self) -> bool {
@@ -254,6 +259,7 @@ impl<C: CredentialSource> Dialer<C> {
             heard: false,
             moved,
             refused: Arc::clone(&self.refused),
+            login_ends: None,
         })
     }
 
@@ -275,6 +281,7 @@ impl<C: CredentialSource> Dialer<C> {
                 heard: false,
                 moved,
                 refused: Arc::clone(&self.refused),
+                login_ends: Some(info.expires_at),
             }),
             Ok(Err(error)) => Err(handshake_failure(info, &place, error)),
             Err(_) => Err(Failure::Network(
@@ -385,6 +392,12 @@ fn unreachable(info: &ConnectionInfo, problem: String) -> Error {
 
 impl<C: CredentialSource> Dial for Dialer<C> {
     type Conn = Connection;
+
+    fn is_still_good(&self, connection: &Connection) -> bool {
+        connection
+            .login_ends
+            .is_none_or(|ends| self.clock.now() < ends)
+    }
 
     /// Opens a stream in which the database's protocol is spoken, without TLS of its own.
     ///
@@ -505,6 +518,8 @@ pub struct Connection {
     /// Ends when the domain name that was dialled leads elsewhere.
     moved: Option<Pin<Box<WaitForCancellationFutureOwned>>>,
     refused: Arc<AtomicBool>,
+    /// When its certificate ends, or the login in it. A session that has begun outlives that.
+    login_ends: Option<Timestamp>,
 }
 
 impl Connection {
@@ -948,6 +963,18 @@ mod tests {
             "{}",
             asked[1].path()
         );
+    }
+
+    #[tokio::test]
+    async fn a_connection_is_good_for_a_login_as_long_as_its_certificate() {
+        let stand_in = StandIn::start().await;
+        let (clock, hands) = Clock::adjustable();
+        let dialer = Dialer::new(stand_in.source(clock), IpType::Public, stand_in.port);
+        let unused = dialer.dial().await.unwrap();
+        hands.move_by(SignedDuration::from_mins(59));
+        assert!(dialer.is_still_good(&unused));
+        hands.move_by(SignedDuration::from_mins(2));
+        assert!(!dialer.is_still_good(&unused));
     }
 
     #[tokio::test]

@@ -26,6 +26,7 @@ mod port_owner;
 mod pump;
 mod serve;
 mod session;
+mod spare;
 mod tcp_owner;
 
 pub use descriptors::room_for_connections;
@@ -48,6 +49,16 @@ pub trait Dial: Send + Sync + 'static {
 
     /// Opens a new stream.
     fn dial(&self) -> impl Future<Output = Result<Self::Conn>> + Send;
+
+    /// Whether a stream that was opened a while ago, and not used, still lets somebody in.
+    fn is_still_good(&self, _unused: &Self::Conn) -> bool {
+        true
+    }
+
+    /// A stream that was opened before anybody asked, if there is one. It may have died unnoticed.
+    fn spare(&self) -> impl Future<Output = Option<Self::Conn>> + Send {
+        std::future::ready(None)
+    }
 }
 
 /// What the database speaks.

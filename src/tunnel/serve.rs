@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
+use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 use tracing::Instrument as _;
 
 use super::local::{Accepted, Listener};
@@ -15,7 +15,8 @@ use super::local_tls::{Local, LocalTls};
 use super::meter::Meter;
 use super::peer::Stranger;
 use super::session::{self, Outcome};
-use super::{Dial, Endpoint, Place, Startup};
+use super::spare::Predial;
+use super::{Dial, Endpoint, Place, Protocol, Startup};
 use crate::buffers::Buffers;
 use crate::error::Result;
 
@@ -31,17 +32,18 @@ pub(super) const TOLD: usize = 32;
 
 /// Lends local programs of this user a way to one database.
 #[derive(Debug)]
-pub struct Tunnel<D> {
+pub struct Tunnel<D: Dial> {
     listener: Listener,
     shared: Arc<Shared<D>>,
+    keeps_spare: bool,
     most: usize,
     strangers: Option<mpsc::Sender<Stranger>>,
     tls: Option<LocalTls>,
 }
 
 #[derive(Debug)]
-struct Shared<D> {
-    dialer: Arc<D>,
+struct Shared<D: Dial> {
+    dialer: Predial<D>,
     startup: Startup,
     meter: Arc<Meter>,
     buffers: Arc<Buffers>,
@@ -83,15 +85,24 @@ impl<D: Dial> Tunnel<D> {
         Ok(Self {
             listener: Listener::bind(place, startup.protocol)?,
             shared: Arc::new(Shared {
-                dialer,
+                dialer: Predial::new(dialer),
                 startup,
                 meter: Arc::default(),
                 buffers: Arc::default(),
             }),
+            keeps_spare: false,
             most: usize::MAX,
             strangers: None,
             tls: None,
         })
+    }
+
+    /// Dials a connection for the next client before it comes. For PostgreSQL alone: others do not like a connection on
+    /// which nobody says a word.
+    #[must_use]
+    pub fn with_spare(mut self) -> Self {
+        self.keeps_spare = self.shared.startup.protocol == Protocol::Postgres;
+        self
     }
 
     /// Serves at most so many connections at a time, and tells others so.
@@ -135,6 +146,10 @@ impl<D: Dial> Tunnel<D> {
         let _force_when_dropped = force.clone().drop_guard();
         let places = self.most.saturating_add(TOLD).min(Semaphore::MAX_PERMITS);
         let places = Arc::new(Semaphore::new(places));
+        let spare = self.keeps_spare.then(|| {
+            let shared = Arc::clone(&self.shared);
+            AbortOnDropHandle::new(tokio::spawn(async move { shared.dialer.keep().await }))
+        });
         let mut back_off = FIRST_BACK_OFF;
         loop {
             let accepted = tokio::select! {
@@ -162,6 +177,7 @@ impl<D: Dial> Tunnel<D> {
             }
         }
         drop(self.listener);
+        drop(spare);
         sessions.close();
         let mut forced = 0;
         if tokio::time::timeout(grace, sessions.wait()).await.is_err() {
@@ -229,7 +245,7 @@ async fn serve_one<D: Dial>(
     let _open = Open(meter);
     let session = session::run(
         stream,
-        &*shared.dialer,
+        &shared.dialer,
         &shared.startup,
         too_many,
         meter,
@@ -270,7 +286,6 @@ mod tests {
     use tokio::sync::mpsc;
     use tokio::task::JoinHandle;
 
-    use super::super::Protocol;
     use super::super::pgwire::tests::{fields, startup};
     use super::super::pgwire::{FirstPacket, StartupMessage};
     use super::*;

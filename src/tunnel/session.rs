@@ -179,7 +179,19 @@ async fn open<D: Dial>(
     message: &StartupMessage,
     answer: &mut [u8],
 ) -> Result<(D::Conn, usize)> {
-    let mut remote = dialer.dial().await?;
+    if let Some(spare) = dialer.spare().await {
+        match begin(spare, message, answer).await {
+            Err(error) => tracing::debug!(%error, "the spare connection was of no use"),
+            begun => return begun,
+        }
+    }
+    begin(dialer.dial().await?, message, answer).await
+}
+
+async fn begin<R>(mut remote: R, message: &StartupMessage, answer: &mut [u8]) -> Result<(R, usize)>
+where
+    R: AsyncRead + AsyncWrite + Unpin,
+{
     let read = send_startup(&mut remote, message, answer);
     let read = timeout(START_TIMEOUT, read)
         .await
@@ -301,16 +313,20 @@ mod tests {
         }
     }
 
-    /// What a client gets that sends `packets` and hears no database, and how that was counted.
-    async fn without_database(packets: &[&[u8]]) -> (Vec<u8>, Outcome) {
-        let (mut client, local) = duplex(1024);
-        let nobody = Once(std::sync::Mutex::new(None));
-        let ada = Startup {
+    fn ada() -> Startup {
+        Startup {
             protocol: Protocol::Postgres,
             user: "ada".to_owned(),
             application_name: "bsql:ada".to_owned(),
             read_only: false,
-        };
+        }
+    }
+
+    /// What a client gets that sends `packets` and hears no database, and how that was counted.
+    async fn without_database(packets: &[&[u8]]) -> (Vec<u8>, Outcome) {
+        let (mut client, local) = duplex(1024);
+        let nobody = Once(std::sync::Mutex::new(None));
+        let ada = ada();
         let meter = Meter::default();
         let program = async {
             for packet in packets {
@@ -387,12 +403,7 @@ mod tests {
         let (remote, mut database) = duplex(1024);
         let (mut client, local) = duplex(1024);
         let dialer = Once(std::sync::Mutex::new(Some(remote)));
-        let ada = Startup {
-            protocol: Protocol::Postgres,
-            user: "ada".to_owned(),
-            application_name: "bsql:ada".to_owned(),
-            read_only: false,
-        };
+        let ada = ada();
         let meter = Meter::default();
         let rest = async move {
             client.write_all(&packet(&startup(&[]))).await.unwrap();
@@ -468,35 +479,75 @@ mod tests {
         }
     }
 
+    /// What a client hears that signs in and leaves.
+    async fn come_and_go(mut client: DuplexStream, mut database: DuplexStream) -> Vec<u8> {
+        client.write_all(&packet(&startup(&[]))).await.unwrap();
+        let length = usize::try_from(database.read_u32().await.unwrap()).unwrap();
+        database.read_exact(&mut vec![0; length - 4]).await.unwrap();
+        database.write_all(b"R\0\0\0\x08\0\0\0\0").await.unwrap();
+        drop(database);
+        let mut answer = Vec::new();
+        client.shutdown().await.unwrap();
+        client.read_to_end(&mut answer).await.unwrap();
+        answer
+    }
+
     #[tokio::test]
     async fn a_certificate_that_is_refused_late_is_replaced() {
-        let (remote, mut database) = duplex(1024);
-        let (mut client, local) = duplex(1024);
+        let (remote, database) = duplex(1024);
+        let (client, local) = duplex(1024);
         let streams = vec![Stream::Open(remote), Stream::Refused];
         let dialer = SecondTime(std::sync::Mutex::new(streams));
-        let ada = Startup {
-            protocol: Protocol::Postgres,
-            user: "ada".to_owned(),
-            application_name: "bsql:ada".to_owned(),
-            read_only: false,
-        };
+        let ada = ada();
         let meter = Meter::default();
-        let rest = async move {
-            client.write_all(&packet(&startup(&[]))).await.unwrap();
-            let length = usize::try_from(database.read_u32().await.unwrap()).unwrap();
-            database.read_exact(&mut vec![0; length - 4]).await.unwrap();
-            database.write_all(b"R\0\0\0\x08\0\0\0\0").await.unwrap();
-            drop(database);
-            let mut answer = Vec::new();
-            client.shutdown().await.unwrap();
-            client.read_to_end(&mut answer).await.unwrap();
-            answer
-        };
         let buffers = Arc::default();
         let session = run(local.into(), &dialer, &ada, None, &meter, &buffers);
-        let (answer, outcome) = tokio::join!(rest, session);
+        let (answer, outcome) = tokio::join!(come_and_go(client, database), session);
         assert_eq!(answer[0], b'R');
         assert!(matches!(outcome, Outcome::Served), "{outcome:?}");
+    }
+
+    /// Has one that was opened before, and one that is opened when it is asked for.
+    struct SpareAndFresh {
+        spare: std::sync::Mutex<Option<DuplexStream>>,
+        fresh: Once,
+    }
+
+    impl Dial for SpareAndFresh {
+        type Conn = DuplexStream;
+
+        async fn dial(&self) -> Result<DuplexStream> {
+            self.fresh.dial().await
+        }
+
+        async fn spare(&self) -> Option<DuplexStream> {
+            self.spare.lock().unwrap().take()
+        }
+    }
+
+    #[tokio::test]
+    async fn a_spare_connection_is_used_and_one_that_died_is_no_failure() {
+        for dies in [false, true] {
+            let ((spare, spared), (fresh, dialled)) = (duplex(1024), duplex(1024));
+            let dialer = SpareAndFresh {
+                spare: std::sync::Mutex::new(Some(spare)),
+                fresh: Once(std::sync::Mutex::new(Some(fresh))),
+            };
+            let database = if dies {
+                drop(spared);
+                dialled
+            } else {
+                drop(dialled);
+                spared
+            };
+            let (client, local) = duplex(1024);
+            let ada = ada();
+            let (meter, buffers) = (Meter::default(), Arc::default());
+            let session = run(local.into(), &dialer, &ada, None, &meter, &buffers);
+            let (answer, outcome) = tokio::join!(come_and_go(client, database), session);
+            assert_eq!(answer[0], b'R', "{dies}");
+            assert!(matches!(outcome, Outcome::Served), "{outcome:?}");
+        }
     }
 
     #[tokio::test]
@@ -508,12 +559,7 @@ mod tests {
             let (remote, database) = duplex(1024);
             let (mut client, local) = duplex(1024);
             let dialer = Once(std::sync::Mutex::new(Some(remote)));
-            let ada = Startup {
-                protocol: Protocol::Postgres,
-                user: "ada".to_owned(),
-                application_name: "bsql:ada".to_owned(),
-                read_only: false,
-            };
+            let ada = ada();
             let meter = Meter::default();
             client.write_all(&packet).await.unwrap();
             drop(database);

@@ -124,8 +124,12 @@ impl Reached {
                 ClientProtocol::Uds
             }
         });
-        let tunnel = Tunnel::bind(place, Arc::clone(&self.dialer), self.startup())?;
-        Ok(tunnel.with_tls(tls))
+        let tunnel = Tunnel::bind(place, Arc::clone(&self.dialer), self.startup())?.with_tls(tls);
+        Ok(if self.dialer.is_free() {
+            tunnel.with_spare()
+        } else {
+            tunnel
+        })
     }
 
     /// Logs in once. A refusal is recorded, and said in words that lead on.
