@@ -73,13 +73,22 @@ fi
 "$BSQL" stop --all
 
 # Programs that insist on TLS, and that see whose certificate it is.
-"$BSQL" tunnel -d --wait --local-tls payments-staging
+"$BSQL" tunnel -d --wait --local-tls "${databases[@]}"
 payments=$(dsn payments-staging --format jdbc)
 like "$payments" '*sslmode=verify-full&sslrootcert=*'
 java Application "$payments"
 postgres
 openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=stranger -keyout /dev/null -out "$dir/stranger.pem" 2>/dev/null
 like "$(java Refusal "${payments%sslrootcert=*}sslrootcert=$dir/stranger.pem" 'select 1')" '08006 0 SSL error: PKIX path building failed*'
+if [ -n "$mysql" ]; then
+  storefront=$(dsn "$mysql" --format jdbc)
+  like "$storefront" '*&sslMode=REQUIRED'
+  # MariaDB's driver takes a file.
+  verified=$(for_mariadb <<<"${storefront%REQUIRED}verify-full&serverSslCert=")
+  java Application "$storefront" "$verified$dir/state/local-tls/authority.pem"
+  like "$(java Refusal "$verified$dir/stranger.pem" 'select 1')" '08000 -1 *PKIX path building failed*'
+  mysql
+fi
 "$BSQL" stop --all
 
 # Nobody is behind the sandbox's SQL Server, who answers all the same: that comes back through the tunnel.

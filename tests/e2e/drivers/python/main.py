@@ -39,7 +39,9 @@ def with_sqlalchemy(url):
 
 
 def with_oracles_connector(keywords):
-    options = dict(word.split("=", 1) for word in keywords.split())
+    options = dict(word.split("=", 1) for word in keywords.replace("ssl-ca", "ssl_ca").split())
+    if "ssl_ca" in options:
+        options["ssl_verify_identity"] = True
     if "socket" in options:
         options["unix_socket"] = options.pop("socket")
     for pure in (True, False):
