@@ -77,6 +77,14 @@ impl HttpClient {
         self.client.post(url)
     }
 
+    /// Opens a connection to `service` at `url`, for the first request there not to wait for it. What is answered says
+    /// nothing, and neither does a failure: the request that matters will tell.
+    pub async fn connect_ahead(&self, service: &str, url: Url) {
+        if let Err(error) = self.send(service, self.client.head(url)).await {
+            tracing::debug!(%error, "no connection ahead of time");
+        }
+    }
+
     /// Sends `request` to `service`, named as in "cannot reach the catalog". Any status is an answer.
     ///
     /// Fails with [`ErrorKind::Unavailable`] when there is none.

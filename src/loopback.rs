@@ -1,5 +1,6 @@
 //! An HTTP server on loopback for unit tests: real sockets, answers from a closure, and a record of what was asked.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use http_body_util::{BodyExt as _, Full};
@@ -86,6 +87,7 @@ impl Response {
 pub(crate) struct Server {
     url: Url,
     requests: Arc<Mutex<Vec<Request>>>,
+    connections: Arc<AtomicUsize>,
     task: JoinHandle<()>,
 }
 
@@ -100,12 +102,15 @@ impl Server {
             .unwrap();
         let requests: Arc<Mutex<Vec<Request>>> = Arc::default();
         let record = Arc::clone(&requests);
+        let connected = Arc::new(AtomicUsize::new(0));
+        let counter = Arc::clone(&connected);
         let answer = Arc::new(answer);
         let task = tokio::spawn(async move {
             // Connections end with the set, which ends with this task.
             let mut connections = tokio::task::JoinSet::new();
             loop {
                 let (socket, _) = listener.accept().await.unwrap();
+                counter.fetch_add(1, Ordering::SeqCst);
                 let (record, answer) = (Arc::clone(&record), Arc::clone(&answer));
                 connections.spawn(async move {
                     let service = service_fn(move |request| {
@@ -130,6 +135,7 @@ impl Server {
         Self {
             url,
             requests,
+            connections: connected,
             task,
         }
     }
@@ -141,6 +147,11 @@ impl Server {
     /// What was asked so far.
     pub(crate) fn requests(&self) -> Vec<Request> {
         self.requests.lock().unwrap().clone()
+    }
+
+    /// How many connections there were.
+    pub(crate) fn connections(&self) -> usize {
+        self.connections.load(Ordering::SeqCst)
     }
 }
 

@@ -230,6 +230,13 @@ impl SqlAdminClient {
         self.user_project.as_deref()
     }
 
+    /// Opens a connection to the API while it is not yet known what to ask it: TCP and TLS are two round trips.
+    pub async fn connect_ahead(&self) {
+        self.http
+            .connect_ahead(SERVICE, self.base_url.clone())
+            .await;
+    }
+
     /// Where the instance is and what to trust.
     pub async fn connect_settings(
         &self,
@@ -456,6 +463,20 @@ mod tests {
             settings[key] = value.clone();
         }
         settings
+    }
+
+    #[tokio::test]
+    async fn a_call_takes_the_connection_that_was_opened_ahead() {
+        let server = Server::start(|_| Response::json(200, &settings(&json!({})))).await;
+        let client = client(&server);
+        client.connect_ahead().await;
+        client
+            .connect_settings(&token("t"), &instance())
+            .await
+            .unwrap();
+        assert_eq!(server.requests()[0].header("authorization"), "");
+        assert_eq!(server.requests().len(), 2);
+        assert_eq!(server.connections(), 1);
     }
 
     #[tokio::test]

@@ -201,8 +201,8 @@ struct Found {
 }
 
 impl Finding<'_> {
-    /// Meanwhile Google's tokens are fetched, which will be needed whatever the name stands for. If they fail, dialling
-    /// says so.
+    /// Meanwhile Google's tokens are fetched and a connection to its API is opened, which will be needed whatever the
+    /// name stands for. If they fail, dialling says so.
     async fn find(&self, credentials: &GoogleCredentials, app: &App, ui: &mut Ui) -> Result<Found> {
         let name = without_alias(self.wanted.name, app, self.profile, ui);
         let finding = candidates(
@@ -213,10 +213,11 @@ impl Finding<'_> {
             self.profile,
             self.session,
         );
+        let admin = app.sql_admin(self.profile)?;
         // Not where a certificate of the last run will do.
         let warming = async {
             if !App::kept(self.session).is_warm(app.clock().now()).await {
-                warm_up(credentials).await;
+                tokio::join!(warm_up(credentials), admin.connect_ahead());
             }
         };
         let both = async { tokio::join!(finding, warming).0 };
