@@ -1,6 +1,7 @@
 """Clients that check every byte, a tunnel, and a sandbox that misbehaves in rounds: soak.py BSQL DIR MINUTES."""
 
 import collections
+import contextlib
 import hashlib
 import os
 import pathlib
@@ -202,13 +203,26 @@ class Tunnel:
                 sys.exit((DIR / "tunnel.log").read_text())
             time.sleep(0.1)
         self.dsn = bsql("dsn", NAME)
+        self.proc = pathlib.Path(f"/proc/{self.process.pid}")
+        self.most = 0
+        threading.Thread(target=self.watch, daemon=True).start()
+
+    def descriptors(self):
+        return len(os.listdir(self.proc / "fd"))
+
+    def watch(self):
+        """Connections take two descriptors each: many at once are more than the clients have."""
+        while self.process.poll() is None:
+            with contextlib.suppress(OSError):
+                self.most = max(self.most, self.descriptors())
+            time.sleep(0.1)
 
     def figures(self):
-        proc = pathlib.Path(f"/proc/{self.process.pid}")
+        proc = self.proc
         status = dict(line.split(":", 1) for line in (proc / "status").read_text().splitlines())
         return {
             "RSS MiB": int(status["VmRSS"].split()[0]) / 1024,
-            "descriptors": len(list((proc / "fd").iterdir())),
+            "descriptors": self.descriptors(),
             "threads": int(status["Threads"]),
         }
 
@@ -296,9 +310,11 @@ def main():
     began = time.monotonic()
     problems, samples = [], []
     total, seen = collections.defaultdict(collections.Counter), collections.defaultdict(collections.Counter)
+    most = collections.Counter()
     slowest = 0.0
     while len(samples) < 2 or time.monotonic() < end:
         for what, run, fails, patience in rounds:
+            tunnel.most = 0
             clients.go.set()
             run(tunnel)
             broken()
@@ -324,6 +340,7 @@ def main():
                     time.sleep(0.5)
             slowest = max(slowest, time.monotonic() - mended) if not patience else slowest
             total[what].update(counts)
+            most[what] = max(most[what], tunnel.most)
             seen[what].update(messages)
             if tunnel.process.poll() is not None:
                 sys.exit(f"the tunnel ended with {tunnel.process.returncode}\n{(DIR / 'tunnel.log').read_text()[-4000:]}")
@@ -338,10 +355,10 @@ def main():
     if (status := tunnel.process.wait(timeout=60)) not in (0, 143):
         problems.append(f"the tunnel ended with {status}")
 
-    print(f"\n{'round':<36}{'connections':>12}{'failed':>8}{'killed':>8}{'MiB':>9}")
+    print(f"\n{'round':<36}{'connections':>12}{'failed':>8}{'killed':>8}{'MiB':>9}{'most descriptors':>18}")
     for what, *_ in rounds:
         counts = total[what]
-        print(f"{what:<36}{counts['connections']:>12}{counts['failed']:>8}{counts['killed']:>8}{counts['bytes'] / 2**20:>9.1f}")
+        print(f"{what:<36}{counts['connections']:>12}{counts['failed']:>8}{counts['killed']:>8}{counts['bytes'] / 2**20:>9.1f}{most[what]:>18}")
         for message, times in seen[what].most_common(3):
             print(f"    {times} x {message[:110]}")
     every = sum(total.values(), collections.Counter())
@@ -357,6 +374,7 @@ def main():
             problems.append(f"{what} grew from {warm[what]} to {last[what]}")
     problems += [f"wrong: {wrong}" for wrong in record.wrong]
     if problems:
+        print((DIR / "tunnel.log").read_text(errors="replace")[-4000:], file=sys.stderr)
         sys.exit("\n".join(["", *problems]))
 
 
