@@ -14,7 +14,7 @@ from figures import Figures, load
 
 
 def main():
-    rounds, parts = int(sys.argv[1]), sys.argv[2:] or ["postgres", "growth", "first_row"]
+    rounds, parts = int(sys.argv[1]), sys.argv[2:] or ["postgres", "growth", "tunnels", "first_row"]
     figures, began, load_before = Figures(), time.monotonic(), load()
     with tempfile.TemporaryDirectory() as name:
         dir = Path(name)
@@ -23,6 +23,8 @@ def main():
             postgres.measure(figures, rounds, dir)
         if "growth" in parts:
             growth.measure(figures, rounds)
+        if "tunnels" in parts:
+            growth.measure_tunnels(figures, rounds)
         if "first_row" in parts:
             first_row.measure(figures, rounds, dir)
     print(figures.markdown())

@@ -3,7 +3,7 @@
 # Prints a table in Markdown: medians from alternating rounds, and their ratios. Seven rounds take some ten minutes, in which
 # nothing else should run. The single figures go to standard error.
 #
-#     cargo build --release && benches/data-plane/run.sh [ROUNDS [postgres] [growth] [first_row]]
+#     cargo build --release && benches/data-plane/run.sh [ROUNDS [postgres] [growth] [tunnels] [first_row]]
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 root=$(cd "$here/../.." && pwd)
