@@ -30,12 +30,18 @@ def wait_for(condition, what):
         time.sleep(0.002)
 
 
-def free_port():
+def free_ports(count):
     """Below those that the system gives to clients, which may come before whoever is to listen there."""
-    while True:
+    free = set()
+    while len(free) < count:
         port = random.randrange(18_000, 32_000)
         if not answers(port):
-            return port
+            free.add(port)
+    return list(free)
+
+
+def free_port():
+    return free_ports(1)[0]
 
 
 def answers(port):

@@ -10,7 +10,7 @@ import subprocess
 import threading
 import time
 
-from contenders import answers, bsql, free_port, proxy, to_door, wait_for
+from contenders import answers, bsql, free_ports, proxy, to_door, wait_for
 from figures import BSQL, PROXY, alternate
 
 # PRELOGIN ([MS-TDS] 2.2.6.5) without options, and how long the door's answer to it is.
@@ -95,7 +95,7 @@ def databases(count):
 def tunnels(which, count):
     """So many tunnels of one process: until all are open, and the memory then. The sandbox has few instances, so that
     several lead to the same one; bsql's have a certificate each all the same."""
-    ports = [free_port() for _ in range(count)]
+    ports = free_ports(count)
     began = time.monotonic()
     if which == BSQL:
         contender = bsql(*(f"{name}={port}" for (name, _), port in zip(databases(count), ports)))
