@@ -106,9 +106,9 @@ def tunnels(which, count):
     for port in ports:
         wait_for(lambda: answers(port), "a tunnel")
     took = time.monotonic() - began
-    noun = "tunnel" if count == 1 else "tunnels"
+    noun, verb = ("tunnel", "listens") if count == 1 else ("tunnels", "listen")
     yield contender.name, f"memory with {count} {noun}, MB", contender.resident()
-    yield contender.name, f"time until {count} {noun} listen, ms", took * 1000
+    yield contender.name, f"time until {count} {noun} {verb}, ms", took * 1000
     contender.stop()
 
 
