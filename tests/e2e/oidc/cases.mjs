@@ -4,6 +4,7 @@ import { spawn } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
+import { setTimeout as after } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { browse } from './person.mjs';
 import { startProvider } from './provider.mjs';
@@ -39,11 +40,14 @@ google.endpoints.sts = "http://127.0.0.1:9"
     };
   }
 
-  /** Starts bsql. With `terminal` it has one, as it needs to open a browser. */
-  start(args, { terminal = false, env = {} } = {}) {
-    const command = terminal
-      ? ['script', '-qec', [process.env.BSQL, ...args].map((word) => `'${word}'`).join(' '), '/dev/null']
-      : [process.env.BSQL, ...args];
+  /**
+   * Starts bsql. With `terminal` it has one, as it needs to open a browser. With `lingers` the terminal stays until the
+   * browser is there: one that is closed at once takes along what has just been started.
+   */
+  start(args, { terminal = false, lingers = false, env = {} } = {}) {
+    const words = [process.env.BSQL, ...args].map((word) => `'${word}'`).join(' ');
+    const wait = lingers ? `; status=$?; until [ "$(ls '${this.browsers}')" ]; do sleep 0.1; done; exit $status` : '';
+    const command = terminal ? ['script', '-qec', words + wait, '/dev/null'] : [process.env.BSQL, ...args];
     const child = spawn(command[0], command.slice(1), { env: this.environment(env), stdio: ['pipe', 'pipe', 'pipe'], timeout: 60_000 });
     const run = { child, stdout: '', stderr: '', said: '' };
     for (const stream of ['stdout', 'stderr']) {
@@ -217,9 +221,10 @@ const cases = {
   async 'signing out in the browser as well'({ machine, provider }) {
     await machine.login();
     const ended = new Promise((resolve) => provider.once('end_session.success', resolve));
-    const { said } = await machine.ok(['logout', '--browser'], { terminal: true });
+    const patience = after(60_000, undefined, { ref: false });
+    const { said } = await machine.ok(['logout', '--browser'], { terminal: true, lingers: true });
     assert.match(said, /signed out[^]*ending the provider's session/);
-    await ended;
+    await Promise.race([ended, patience.then(() => assert.fail('no end of the session in 60 s'))]);
   },
 
   async 'another issuer than the settings say'({ provider }) {
