@@ -47,6 +47,11 @@ impl Claims {
         Some(claims.into())
     }
 
+    /// What the person is known by, here and in the catalog: the mail address, else the subject.
+    pub fn login(&self) -> &str {
+        self.email.as_deref().unwrap_or(&self.subject)
+    }
+
     /// The person in one line: name and address, or what there is of them. Fit for a terminal.
     pub fn person(&self) -> String {
         match (&self.name, &self.email) {

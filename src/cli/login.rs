@@ -69,7 +69,7 @@ pub(crate) async fn run(args: LoginArgs, app: &App, ui: &mut Ui) -> Result<u8> {
     {
         ui.status(&format!(
             "already signed in as {} (profile {})",
-            who(&claims),
+            claims.login(),
             profile.name
         ));
     } else {
@@ -94,7 +94,7 @@ async fn sign_in_to_backstage(
     {
         ui.status(&format!(
             "already signed in to Backstage as {}",
-            who(&claims)
+            claims.login()
         ));
         return Ok(());
     }
@@ -116,7 +116,7 @@ async fn sign_in_to_backstage(
         .shutdown()
         .or_interrupted(backstage.sign_in(&sign_in, ui))
         .await?;
-    ui.status(&format!("signed in to Backstage as {}", who(&claims)));
+    ui.status(&format!("signed in to Backstage as {}", claims.login()));
     Ok(())
 }
 
@@ -155,7 +155,7 @@ pub(super) async fn sign_in(
     }
     ui.status(&format!(
         "signed in as {} (profile {})",
-        who(&claims),
+        claims.login(),
         profile.name
     ));
     Ok(claims)
@@ -171,9 +171,4 @@ pub(super) async fn signed_in(session: &Session) -> Result<Claims> {
             .error("cannot read who is signed in")
             .hint("bsql login --force")
     })
-}
-
-/// The person, for messages.
-fn who(claims: &Claims) -> &str {
-    claims.email.as_deref().unwrap_or(&claims.subject)
 }

@@ -65,8 +65,7 @@ pub(crate) async fn run(args: ShowArgs, app: &App, ui: &mut Ui) -> Result<u8> {
     let conventions = directory.conventions();
     let found = choose(&args.name, found, conventions, "show", app, &profile, ui).await?;
     say_note(&found, freshness, ui);
-    let person = claims.email.as_deref().unwrap_or(&claims.subject);
-    let mut shown = Shown::new(&found.value, conventions, &profile, person);
+    let mut shown = Shown::new(&found.value, conventions, &profile, claims.login());
     if args.web {
         return open_page(&shown, ui);
     }

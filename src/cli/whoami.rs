@@ -22,11 +22,7 @@ pub(crate) async fn run(args: WhoamiArgs, app: &App, ui: &mut Ui) -> Result<u8> 
     let profile = app.profile(ui)?;
     let session = app.session(&profile)?;
     let claims = app.shutdown().or_interrupted(signed_in(&session)).await?;
-    let email = claims
-        .email
-        .as_deref()
-        .unwrap_or(&claims.subject)
-        .to_owned();
+    let email = claims.login().to_owned();
     let catalog = app.catalog(&profile, &session)?;
     let asking = app.shutdown().or_interrupted(catalog.person(&email));
     // Who one is does not depend on the catalog: say the rest even when it is down.

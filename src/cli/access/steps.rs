@@ -10,7 +10,7 @@ use super::timings::Timings;
 use super::{IamUser, Reached, Wanted, signed_in};
 use crate::app::{App, ClientCertificates, GoogleCredentials, InstanceDialer};
 use crate::audit::Access;
-use crate::auth::{Claims, Session};
+use crate::auth::Session;
 use crate::catalog::{Conventions, Dated, Entity, Freshness};
 use crate::cli::engine;
 use crate::cli::named::{Candidates, NamingArgs, candidates, choose, say_note, without_alias};
@@ -144,7 +144,7 @@ async fn take_the_steps(
     let access = Access {
         command: wanted.command.to_owned(),
         profile: profile.name.to_string(),
-        person: person(claims),
+        person: claims.login().to_owned(),
         entity: target.entity_ref.as_ref().map(ToString::to_string),
         instance: instance.to_string(),
         database: database.clone(),
@@ -177,11 +177,6 @@ async fn take_the_steps(
         target,
         credentials,
     })
-}
-
-/// What the audit calls somebody.
-fn person(claims: Claims) -> String {
-    claims.email.unwrap_or(claims.subject)
 }
 
 /// From a name to one database.

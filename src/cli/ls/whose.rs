@@ -52,7 +52,7 @@ impl Whose {
         session: &Session,
     ) -> Result<Self> {
         let claims = last_signed_in(session).await?;
-        let email = claims.email.as_deref().unwrap_or(&claims.subject);
+        let email = claims.login();
         let person = directory.person(email).await?;
         let note = person.note;
         let person = person.value.ok_or_else(|| {

@@ -145,11 +145,9 @@ impl Door {
                 continue;
             };
             let door = Arc::clone(&self);
-            let cut = self.faults.next_session_generation();
             self.tasks.spawn(async move {
                 tokio::select! {
                     () = door.closing.cancelled() => {}
-                    () = cut => {}
                     ended = door.connection(client, place) => if let Err(error) = ended {
                         tracing::debug!(%error, "a connection at a door failed");
                     }
@@ -160,11 +158,25 @@ impl Door {
 
     async fn connection(&self, client: TcpStream, place: Option<usize>) -> anyhow::Result<()> {
         client.set_nodelay(true)?;
-        let welcomed = tokio::time::timeout(LOGIN_TIMEOUT, self.welcome(client, place)).await??;
-        if let Some((client, session)) = welcomed {
-            relay(client, session).await;
+        self.until_the_end(self.welcome(client, place)).await
+    }
+
+    /// Serves whoever is `welcome`d within the time that there is for that, until they leave or a fault cuts the session.
+    async fn until_the_end<C: AsyncRead + AsyncWrite + Unpin>(
+        &self,
+        welcome: impl Future<Output = anyhow::Result<Option<(C, Session)>>>,
+    ) -> anyhow::Result<()> {
+        let cut = self.faults.next_session_generation();
+        let served = async {
+            if let Some((client, session)) = tokio::time::timeout(LOGIN_TIMEOUT, welcome).await?? {
+                relay(client, session).await;
+            }
+            Ok(())
+        };
+        tokio::select! {
+            () = cut => Ok(()),
+            served = served => served,
         }
-        Ok(())
     }
 
     /// From the first byte to the start of a session; `None` when the client was served or refused otherwise.
@@ -213,19 +225,7 @@ impl Door {
         client: impl AsyncRead + AsyncWrite + Unpin,
         login: Option<Grant>,
     ) -> anyhow::Result<()> {
-        let cut = self.faults.next_session_generation();
-        let served = async {
-            let logging_in = self.log_in(served, client, login);
-            let welcomed = tokio::time::timeout(LOGIN_TIMEOUT, logging_in).await??;
-            if let Some((client, session)) = welcomed {
-                relay(client, session).await;
-            }
-            Ok(())
-        };
-        tokio::select! {
-            () = cut => Ok(()),
-            served = served => served,
-        }
+        self.until_the_end(self.log_in(served, client, login)).await
     }
 
     /// From the protocol's first byte to the start of a session; `None` when the client was served or refused otherwise.
