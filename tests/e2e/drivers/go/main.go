@@ -110,15 +110,11 @@ func application(ctx context.Context, db *sql.DB, speak dialect) error {
 func manyAtOnce(ctx context.Context, db *sql.DB, speak dialect) error {
 	sessions := map[int64]bool{}
 	for range pool {
-		conn, err := db.Conn(ctx)
+		conn, session, err := open(ctx, db, speak)
 		if err != nil {
 			return err
 		}
 		defer conn.Close()
-		var session int64
-		if err := conn.QueryRowContext(ctx, speak.session).Scan(&session); err != nil {
-			return err
-		}
 		sessions[session] = true
 		if err := isAda(ctx, conn, speak); err != nil {
 			return err
@@ -128,6 +124,20 @@ func manyAtOnce(ctx context.Context, db *sql.DB, speak dialect) error {
 		return fmt.Errorf("%d sessions instead of %d", len(sessions), pool)
 	}
 	return nil
+}
+
+// open takes a connection of the pool, and asks for the number of its session.
+func open(ctx context.Context, db *sql.DB, speak dialect) (*sql.Conn, int64, error) {
+	conn, err := db.Conn(ctx)
+	if err != nil {
+		return nil, 0, err
+	}
+	var session int64
+	if err := conn.QueryRowContext(ctx, speak.session).Scan(&session); err != nil {
+		conn.Close()
+		return nil, 0, err
+	}
+	return conn, session, nil
 }
 
 type queryer interface {
@@ -146,15 +156,11 @@ func isAda(ctx context.Context, db queryer, speak dialect) error {
 }
 
 func cancel(ctx context.Context, db *sql.DB, speak dialect) error {
-	conn, err := db.Conn(ctx)
+	conn, session, err := open(ctx, db, speak)
 	if err != nil {
 		return err
 	}
 	defer conn.Close()
-	var session int64
-	if err := conn.QueryRowContext(ctx, speak.session).Scan(&session); err != nil {
-		return err
-	}
 	asleep, wake := context.WithCancel(ctx)
 	defer wake()
 	ended := make(chan error, 1)
